@@ -1,0 +1,1 @@
+"""The story as Prefect flows: publish, retrain, licence report, monitor; and the command line over them."""

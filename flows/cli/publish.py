@@ -1,0 +1,105 @@
+"""publish, and the same story step by step: train, package, deploy, listing."""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+if TYPE_CHECKING:
+    from flows.job import Job
+    from flows.publish import Until
+
+Target = Literal["sandbox", "fal"]
+JobFile = Annotated[Path, typer.Argument(help="job.yaml")]
+Where = Annotated[Target, typer.Option(help="sandbox (on loopback) or fal.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask before the first call that costs.")]
+
+
+def register(root: typer.Typer) -> None:
+    for command in (publish, train, package, deploy, listing):
+        root.command()(command)
+
+
+def publish(job: JobFile, target: Where = "sandbox", yes: Yes = False) -> None:
+    """From the pictures to a billed endpoint and a listing. What is done already is found, not redone.
+
+    Example: lorasmith publish examples/emoji/job.yaml --target sandbox
+    """
+    from flows.cli.summary import print_summary
+
+    loaded = preflight(job)
+    ask_before_cost(target, yes)
+    print_summary(run_flow(loaded, target))
+
+
+def train(job: JobFile) -> None:
+    """Licences, dataset, training, evaluation and gate; prints the folder of the adapter.
+
+    Example: lorasmith train examples/emoji/job.yaml
+    """
+    print(run_flow(preflight(job), until="gate")["bundle"])
+
+
+def package(job: JobFile) -> None:
+    """All up to the folder that runs on the platform; prints it.
+
+    Example: lorasmith package examples/emoji/job.yaml
+    """
+    print(run_flow(preflight(job), until="package")["package"])
+
+
+def deploy(job: JobFile, target: Where = "sandbox", yes: Yes = False) -> None:
+    """All up to the live release; prints its address.
+
+    Example: lorasmith deploy examples/emoji/job.yaml --target sandbox
+    """
+    loaded = preflight(job)
+    ask_before_cost(target, yes)
+    print(run_flow(loaded, target, until="deploy")["release"]["urls"]["run"])
+
+
+def listing(job: JobFile, target: Where = "sandbox", yes: Yes = False) -> None:
+    """All up to the listing; prints its folder.
+
+    Example: lorasmith listing examples/emoji/job.yaml
+    """
+    loaded = preflight(job)
+    ask_before_cost(target, yes)
+    print(run_flow(loaded, target)["listing"])
+
+
+def preflight(path: Path) -> "Job":
+    """The job, once its licences allow it: before Prefect is imported, before anything is downloaded."""
+    from flows import rights
+    from flows.job import load_job
+    from flows.progress import say
+
+    job = load_job(path)
+    verdict = rights.verdict_of(job)
+    if not rights.is_allowed(verdict):
+        say(f"license report: {rights.keep_report(verdict).path / 'report.html'}")
+    rights.require_allowed(verdict)
+    return job
+
+
+def run_flow(job: "Job", target: Target = "sandbox", until: "Until" = "listing") -> dict[str, Any]:
+    """The publish flow, against the Prefect server of PREFECT_API_URL or a temporary one."""
+    from flows.cli.server import prefect_ready
+
+    with prefect_ready():
+        from flows.publish import publish
+
+        return publish(job, target, until)
+
+
+def ask_before_cost(target: Target, yes: bool) -> None:
+    """On fal, deploying and the smoke test cost money: ask, or be told --yes."""
+    from flows.errors import JobError
+
+    if target != "fal":
+        return
+    if not os.environ.get("FAL_KEY"):
+        raise JobError("FAL_KEY is not set; make a key with deploy rights in fal's dashboard and export FAL_KEY=id:secret")
+    if not yes and not typer.confirm("Deploying to fal and testing there costs money. Go on?"):
+        raise JobError("not deployed: say yes at the question, or give --yes")

@@ -1,0 +1,87 @@
+"""The first job file: what can be known from the pictures and the base is filled in, the rest says what belongs there."""
+
+import os
+import re
+from pathlib import Path
+
+from flows.errors import JobError
+from flows.job import HUB_REF
+
+PICTURES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".avif"}
+
+TEMPLATE = """\
+# lorasmith publish {file}          (every field: lorasmith job schema)
+name: {name}
+base:
+  ref: {base}
+dataset:
+  path: {pictures}
+{trigger}  held_out: {held_out}         # pictures kept from training, to measure on
+publisher:               # what the licence check may rely on; what is left out counts against you
+  territories: [WORLD]
+  # revenue_usd_ttm: 0
+training:
+  resolution: 1024
+  steps: 1500
+  rank: 16
+inference:
+  steps: 28
+  guidance_scale: 4.0
+serving:
+  app: {name}
+  machine_type: GPU-H100
+listing:
+  title: {title}
+  short_description: ""  # up to 160 characters
+  sender: ""             # From of the mail to fal
+  recipient: ""          # To of the mail to fal
+  support: ""
+"""
+
+DATASET = """\
+# What may be done with these pictures. Without a licence nothing is trained.
+license: ""              # SPDX or Hub id, or: own (made by you)
+source: ""
+persons: none            # none, consented, identifiable
+consent: false
+"""
+
+
+def write_job(pictures: Path, base: str, out: Path, *, trigger: str | None, force: bool) -> str:
+    """Write job.yaml, and dataset.yaml beside the pictures where none is; returns what to do next."""
+    if not pictures.is_dir():
+        raise JobError(f"{pictures}: no such folder; give the folder that holds the pictures")
+    found = sorted(file for file in pictures.iterdir() if file.suffix.lower() in PICTURES)
+    if not found:
+        raise JobError(f"{pictures}: no pictures in it; looked for {', '.join(sorted(PICTURES))}")
+    if out.exists() and not force:
+        raise JobError(f"{out}: is there already; name another with --out, or replace it with --force")
+    if not Path(base).is_dir() and not HUB_REF.match(base):
+        raise JobError(f"--base {base}: neither a folder nor owner/name on the Hub")
+    name = re.sub(r"[^a-z0-9]+", "-", pictures.resolve().name.lower()).strip("-") or "my-lora"
+    text = TEMPLATE.format(
+        file=out.name,
+        name=name,
+        base=relative(Path(base), out) if Path(base).is_dir() else base,
+        pictures=relative(pictures, out),
+        trigger=f"  trigger: {trigger}\n" if trigger else "",
+        held_out=max(1, min(20, len(found) // 5)),
+        title=name.replace("-", " ").capitalize(),
+    )
+    out.parent.mkdir(parents=True, exist_ok=True)
+    scratch = out.with_name(f".{out.name}.part")
+    scratch.write_text(text, encoding="utf-8")
+    os.replace(scratch, out)
+    licence = pictures / "dataset.yaml"
+    if not licence.exists():
+        licence.write_text(DATASET, encoding="utf-8")
+    return (
+        f"{out} for {len(found)} pictures. Next: say in {licence} what they may be used for, fill in `listing`, "
+        f"then lorasmith publish {out}"
+    )
+
+
+def relative(path: Path, job: Path) -> str:
+    """The path as the job file would say it: ./ or ../ from its folder."""
+    text = os.path.relpath(path.resolve(), job.resolve().parent)
+    return text if text.startswith("..") else f"./{text}"

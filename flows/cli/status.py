@@ -1,0 +1,35 @@
+"""status: live releases and the last run."""
+
+import json
+from typing import Annotated
+
+import typer
+
+
+def register(root: typer.Typer) -> None:
+    root.command()(status)
+
+
+def status(as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False) -> None:
+    """What is live, and what the last run did.
+
+    Example: lorasmith status --json
+    """
+    from flows.records import last_run
+    from flows.targets import registry_url
+    from serving.release.registry import Registry
+
+    releases = Registry(registry_url()).releases()
+    run = last_run()
+    if as_json:
+        print(json.dumps({"last_run": run, "releases": releases}, indent=2, default=str))
+        return
+    if not releases and not run:
+        print("nothing yet; `make demo` or `lorasmith publish job.yaml` makes the first release")
+        return
+    for row in releases:
+        print(f"{row['state']:<10} {row['app']} {row['revision'] or '-'} ({row['target']}) package {row['package'][:12]}")
+    if run:
+        from flows.cli.summary import print_summary
+
+        print_summary(run)

@@ -1,0 +1,89 @@
+"""Where training runs: here, as `accelerate launch` under the reaper. Its events are a JSONL file that becomes progress."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from flows.errors import StepFailed
+from flows.progress import Bar
+
+GRACE_SECONDS = 8.0
+
+
+def launch_trainer(arguments: Sequence[str], *, events: Path, log: Path, bar: Bar) -> None:
+    """Run `training.run` through accelerate. StepFailed carries its one line and its exit code; nothing of it survives us."""
+    command = [
+        *(sys.executable, "-m", "flows.reaper", str(GRACE_SECONDS)),
+        *(sys.executable, "-m", "accelerate.commands.launch", "--num_processes", "1", "--num_machines", "1"),
+        *("--mixed_precision", "no", "--dynamo_backend", "no", *cpu_flag(), "-m", "training.run"),
+        *arguments,
+    ]
+    events.unlink(missing_ok=True)
+    events.touch()
+    with log.open("ab") as output, events.open(encoding="utf-8") as reader:
+        child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=output, stderr=output, env=child_environment())
+        assert child.stdin
+        try:
+            while True:
+                code = wait(child, 0.3)
+                for event in new_events(reader):
+                    show(event, bar)
+                if code is not None:
+                    break
+        finally:
+            child.stdin.close()  # the reaper ends the tree when this closes, whatever ended us
+            child.wait(GRACE_SECONDS + 15)
+    if code:
+        raise StepFailed(reason(events, log, code), exit_code=code if code in (2, 3, 4, 5, 130) else 1)
+
+
+def cpu_flag() -> tuple[str, ...]:
+    """--cpu where no accelerator is to be had, without importing torch here."""
+    return () if any(Path("/dev").glob("nvidia[0-9]*")) else ("--cpu",)
+
+
+def child_environment() -> Mapping[str, str]:
+    """Ours, less the platform's keys: the trainer needs none of them."""
+    root = str(Path(__file__).resolve().parent.parent)
+    paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("FAL_", "LORASMITH_SMOKE"))}
+    return kept | {"PYTHONPATH": os.pathsep.join(paths), "PYTHONUNBUFFERED": "1", "TOKENIZERS_PARALLELISM": "false"}
+
+
+def wait(child: "subprocess.Popen[bytes]", seconds: float) -> int | None:
+    try:
+        return child.wait(seconds)
+    except subprocess.TimeoutExpired:
+        return None
+
+
+def new_events(reader: Any) -> Iterator[dict[str, Any]]:
+    """The whole lines that came since the last look; half a line waits for its end."""
+    while True:
+        start = reader.tell()
+        line = reader.readline()
+        if not line.endswith("\n"):
+            reader.seek(start)
+            return
+        yield json.loads(line)
+
+
+def show(event: Mapping[str, Any], bar: Bar) -> None:
+    if event.get("event") == "step":
+        loss = f" loss {event['loss']:.4f}" if event.get("loss") is not None else ""
+        bar.update(event.get("step", 0), event.get("total"), note=f"{event.get('stage', '')}{loss}")
+    elif event.get("event") == "stage":
+        bar.update(0, event.get("total"), note=str(event.get("stage", "")))
+
+
+def reason(events: Path, log: Path, code: int) -> str:
+    """The trainer's own line where it wrote one, else where to look."""
+    for line in reversed(events.read_text(encoding="utf-8").splitlines()):
+        event = json.loads(line)
+        if event.get("event") == "error":
+            return str(event.get("message"))
+    return f"training ended with code {code} and said nothing; its output is in {log}"

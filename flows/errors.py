@@ -1,0 +1,30 @@
+"""What can go wrong in a flow, with the exit code that the command ends with.
+
+FlowError
+├── JobError            bad job file or input (2)
+├── LicenceBlocked      the gate said no (3)
+├── GateRejected        the adapter is not good enough (4)
+└── StepFailed          a child process ended badly (its own code)
+"""
+
+
+class FlowError(ValueError):
+    exit_code = 1
+
+
+class JobError(FlowError):
+    exit_code = 2
+
+
+class LicenceBlocked(FlowError):
+    exit_code = 3
+
+
+class GateRejected(FlowError):
+    exit_code = 4
+
+
+class StepFailed(FlowError):
+    def __init__(self, message: str, exit_code: int) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code

@@ -1,0 +1,215 @@
+"""The job file: one pydantic model for job.yaml, for Prefect's parameter schema and for `lorasmith job schema`."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from flows.errors import JobError
+
+HUB_REF = re.compile(r"^(?:hf://)?(?P<repo>[A-Za-z0-9][\w.-]*/[\w.-]+)(?:@(?P<revision>[\w./-]+))?$")
+APP_NAME = re.compile(r"^[a-z0-9][a-z0-9-]{0,62}$")
+
+
+class Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def hub_or_absolute(ref: str) -> str:
+    """A folder as an absolute path, or a Hub reference; anything else can not be told apart from a typo."""
+    if Path(ref).is_absolute() or HUB_REF.match(ref):
+        return ref
+    raise ValueError("must be an absolute folder, a Hub id such as owner/name, or hf://owner/name@revision")
+
+
+def app_name(name: str) -> str:
+    if APP_NAME.match(name):
+        return name
+    raise ValueError("must be lower-case letters, digits and dashes, and start with a letter or digit")
+
+
+Ref = Annotated[str, AfterValidator(hub_or_absolute)]
+AppName = Annotated[str, AfterValidator(app_name)]
+
+
+class Base(Part):
+    ref: Ref = Field(
+        description="Folder of a diffusers base, or owner/name on the Hub", examples=["black-forest-labs/FLUX.2-klein-base-4B"]
+    )
+    revision: str | None = Field(None, description="Commit, tag or branch on the Hub; pinned to the commit when the job runs")
+    components: dict[str, str] = Field(
+        default_factory=dict, description="Other parts by role, such as vae: owner/name, for the licence check"
+    )
+
+    @property
+    def folder(self) -> Path | None:
+        """The base as a local folder; None where it lives on the Hub."""
+        return Path(self.ref) if Path(self.ref).is_absolute() else None
+
+    @property
+    def repo(self) -> str:
+        """owner/name on the Hub."""
+        match = HUB_REF.match(self.ref)
+        assert match, self.ref
+        return match["repo"]
+
+    @property
+    def pinned(self) -> str | None:
+        """The revision, wherever it was written."""
+        match = None if self.folder else HUB_REF.match(self.ref)
+        return self.revision or (match["revision"] if match else None)
+
+
+class Dataset(Part):
+    path: Ref = Field(description="Folder of pictures with captions beside them (NAME.txt), and dataset.yaml with the licence")
+    held_out: str | Annotated[int, Field(ge=1)] = Field(
+        20, description="Folder of pictures kept from training, or how many to keep back"
+    )
+    trigger: str | None = Field(None, description="Word that calls the adapter; with it, pictures need no captions", max_length=64)
+    min_side: int = Field(32, ge=8, description="Smaller pictures are an error, in pixels")
+    on_error: Literal["stop", "drop"] = Field("stop", description="What to do with a picture that can not be used")
+
+
+class Training(Part):
+    resolution: int = Field(1024, ge=32, le=4096, description="Side of a square bucket, in pixels")
+    steps: int = Field(1500, ge=1, le=100_000)
+    batch_size: int = Field(1, ge=1, le=256)
+    rank: int = Field(16, ge=1, le=128)
+    alpha: float = Field(16, gt=0)
+    learning_rate: float = Field(1e-4, gt=0, le=1)
+    seed: int = Field(0, ge=0, le=2**32 - 1)
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    allow_distilled: bool = Field(False, description="Train on a distilled base although its undistilled sibling learns better")
+
+
+class Inference(Part):
+    steps: int = Field(28, ge=1, le=100, description="Sampling steps")
+    guidance_scale: float = Field(4.0, ge=0, le=30)
+
+
+class Serving(Part):
+    app: AppName = Field(description="Name of the app on the platform", examples=["my-style"])
+    machine_type: str = Field("GPU-H100", description="fal machine type")
+    num_gpus: int = Field(1, ge=1, le=8)
+    min_concurrency: int = Field(0, ge=0)
+    max_concurrency: int = Field(2, ge=1)
+    keep_alive: int = Field(60, ge=0, description="Seconds that an idle runner stays up; idle seconds may be yours to pay")
+    request_timeout: int = Field(300, ge=10, description="Seconds")
+    startup_timeout: int = Field(600, ge=30, description="Seconds")
+    billing_unit: Literal["image"] = Field("image", description="What one billable unit is; image is delivered images, area capped")
+    max_images: int = Field(4, ge=1, le=8, description="Images a request")
+    max_side: int = Field(1536, ge=64, le=4096, description="Pixels")
+    max_area: int = Field(1_048_576, ge=4096, description="Pixels an image; what one unit buys at most")
+    default_size: tuple[int, int] | None = Field(None, description="Width and height; default is the training resolution")
+    scale: float = Field(1.0, ge=0, le=2, description="Recommended strength of the adapter")
+
+
+class Listing(Part):
+    title: str = Field(max_length=60)
+    short_description: str = Field(max_length=160)
+    category: str = "text-to-image"
+    tags: tuple[str, ...] = ()
+    sender: str = Field("", description="From of the mail to fal; lint refuses it empty")
+    recipient: str = Field("", description="To of the mail to fal; lint refuses it empty")
+    support: str = Field("", description="Where users can reach you")
+    price_usd: float | None = Field(None, gt=0, description="Price asked for one billable unit; without it the price is left open")
+
+
+class Gate(Part):
+    min_held_out: int = Field(20, ge=1, description="Held-out pictures that the evaluation must have")
+    min_improvement: float = Field(0.05, ge=0, lt=1, description="How far below the base's the held-out loss must be, relative")
+    require_learned: bool = Field(True, description="False lets an adapter pass that did not measurably learn; the report says so")
+
+
+class Job(Part):
+    """From a folder of pictures to a billed endpoint with a listing. Paths in a file are relative to it."""
+
+    name: AppName = Field(description="Name of the job")
+    base: Base
+    dataset: Dataset
+    publisher: dict[str, Any] = Field(
+        default_factory=dict, description="Fields of publisher.yaml: revenue, territories, registrations, waivers"
+    )
+    training: Training = Training()
+    inference: Inference = Inference()
+    serving: Serving
+    listing: Listing
+    gate: Gate = Gate()
+
+
+def load_job(path: Path) -> Job:
+    """Read job.yaml; relative paths become absolute. JobError names the field, what was got and what would do."""
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise JobError(f"{path}: no such job file; `lorasmith init` writes one") from None
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise JobError(f"{path}: not readable as YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(raw, dict):
+        raise JobError(f"{path}: got {type(raw).__name__}, a job is a mapping with name, base, dataset, serving and listing")
+    return parse_job(absolute(raw, path.resolve().parent), source=str(path))
+
+
+def parse_job(raw: Mapping[str, Any], source: str = "job") -> Job:
+    """Validate a mapping; one line for the first fault, with the number of further ones."""
+    try:
+        return Job.model_validate(raw)
+    except ValidationError as error:
+        faults = error.errors(include_url=False)
+        more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
+        raise JobError(f"{source}: {described(faults[0])}{more}") from None
+
+
+def described(fault: Mapping[str, Any]) -> str:
+    """`training.rank: got 999; input should be less than or equal to 128`."""
+    field = ".".join(str(part) for part in fault["loc"]) or "job"
+    wanted = str(fault["msg"]).removeprefix("Value error, ")
+    wanted = wanted[:1].lower() + wanted[1:]
+    if fault["type"] == "missing":
+        return f"{field}: missing; add it"
+    if fault["type"] == "extra_forbidden":
+        return f"{field}: got {fault['input']!r}; there is no such field (`lorasmith job schema` prints them all)"
+    return f"{field}: got {fault['input']!r}; {wanted}"
+
+
+def absolute(raw: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """The same job with its relative paths resolved against `folder`."""
+    result = dict(raw)
+    for part, field in (("base", "ref"), ("dataset", "path"), ("dataset", "held_out")):
+        section = result.get(part)
+        if isinstance(section, dict) and isinstance(section.get(field), str):
+            result[part] = section | {field: resolved(section[field], folder)}
+            section = result[part]
+    publisher = result.get("publisher")
+    if isinstance(publisher, str):
+        result["publisher"] = read_publisher(Path(resolved(publisher, folder)))
+    elif isinstance(publisher, dict) and isinstance(publisher.get("waivers"), list):
+        waivers = [resolved(item, folder) if isinstance(item, str) else item for item in publisher["waivers"]]
+        result["publisher"] = publisher | {"waivers": waivers}
+    return result
+
+
+def resolved(ref: str, folder: Path) -> str:
+    """A path where it looks like one or is there, else the reference as it stands."""
+    path = folder / ref
+    if ref.startswith(("./", "../", "~")) or path.exists() or not HUB_REF.match(ref):
+        return str(path.expanduser().resolve())
+    return ref
+
+
+def read_publisher(path: Path) -> dict[str, Any]:
+    try:
+        fields = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise JobError(f"publisher: {path} is not readable: {' '.join(str(error).split())}") from None
+    if not isinstance(fields, dict):
+        raise JobError(f"publisher: {path} holds a {type(fields).__name__}; it must be a mapping")
+    return fields
+
+
+def job_schema() -> dict[str, Any]:
+    """JSON Schema (2020-12) of the job file."""
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "$id": "lorasmith/job/1"} | Job.model_json_schema()

@@ -1,0 +1,77 @@
+"""What a run leaves behind for `lorasmith status`: one JSON file a run, and the last one."""
+
+import json
+import os
+import time
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from flows.home import home
+from flows.job import Job
+from flows.store import Artefact
+
+
+class Stopwatch:
+    """Seconds of wall time by step."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def __call__(self, step: str) -> Iterator[None]:
+        begun = time.monotonic()
+        try:
+            yield
+        finally:
+            self.seconds[step] = round(time.monotonic() - begun, 2)
+
+
+def record_run(
+    job: Job,
+    release: Mapping[str, Any],
+    bundle: Artefact,
+    licences: Artefact,
+    listing: Artefact,
+    seconds: Mapping[str, float],
+) -> dict[str, Any]:
+    """Write and return `last_run` as contracts have it: found work counts too."""
+    evaluation = json.loads((bundle.path / "evaluation.json").read_text())
+    gallery = json.loads((listing.path / "summary.json").read_text())
+    smoke = release["evidence"].values()
+    run = {
+        "run": f"{job.name}-{uuid.uuid4().hex[:8]}",
+        "app": release["app"],
+        "revision": release["revision"],
+        "images": sum(part.get("images", 0) for part in smoke) + gallery["images"],
+        "units": sum(part.get("units", 0) for part in smoke) + gallery["units"],
+        "loss": {"base": evaluation["loss"]["base"], "adapter": evaluation["loss"]["adapter"]},
+        "verdict": json.loads((licences.path / "verdict.json").read_text())["verdict"],
+        "package": release["package"],
+        "urls": release["urls"],
+        "target": release["target"],
+        "seconds": dict(seconds),
+        "grid": str(bundle.path / "samples" / "grid.png"),
+        "bundle": str(bundle.path),
+        "listing": str(listing.path),
+        "license_report": str(licences.path / "report.html"),
+    }
+    folder = home() / "runs"
+    folder.mkdir(exist_ok=True)
+    write_json(folder / f"{run['run']}.json", run)
+    write_json(folder / "last.json", run)
+    return run
+
+
+def last_run() -> dict[str, Any] | None:
+    path = home() / "runs" / "last.json"
+    return json.loads(path.read_text()) if path.is_file() else None
+
+
+def write_json(path: Path, value: Mapping[str, Any]) -> None:
+    """Atomically."""
+    scratch = path.with_suffix(f".{os.getpid()}.part")
+    scratch.write_text(json.dumps(value, indent=2) + "\n")
+    os.replace(scratch, path)

@@ -1,0 +1,57 @@
+"""The licence verdict of a job: asked before anything else, before Prefect is imported, before a second of GPU is spent."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from flows.errors import LicenceBlocked
+from flows.home import home
+from flows.job import Job
+from flows.store import Artefact, make
+
+ALLOWED = ("allow", "duties")
+
+
+def verdict_of(job: Job) -> dict[str, Any]:
+    """The LicenseVerdict JSON of the job's base, its parts and its dataset for this publisher."""
+    from licenses.check import check
+    from licenses.publisher import load_publisher
+
+    return check(
+        job.base.ref if job.base.folder else job.base.repo,
+        revision=job.base.pinned,
+        components=job.base.components,
+        dataset=job.dataset.path,
+        publisher=load_publisher(job.publisher),
+    ).as_json()
+
+
+def is_allowed(verdict: Mapping[str, Any]) -> bool:
+    """Both uses that a paid endpoint needs are allowed, with or without duties."""
+    return all(verdict["uses"][use]["verdict"] in ALLOWED for use in ("train_adapter", "host_paid_inference"))
+
+
+def keep_report(verdict: Mapping[str, Any]) -> Artefact:
+    """verdict.json, report.md and report.html in a folder named by what the verdict says; also for a block."""
+    from licenses import report
+
+    def write(folder: Path) -> None:
+        (folder / "verdict.json").write_text(json.dumps(verdict, indent=2, ensure_ascii=False) + "\n")
+        (folder / "report.md").write_text(report.markdown(verdict))
+        (folder / "report.html").write_text(report.html(verdict))
+        if is_allowed(verdict):
+            from licenses import notices
+
+            (folder / "notices").mkdir()
+            notices.write(verdict, folder / "notices")
+
+    return make(home(), "verdict", {"hash": verdict["hash"], "as_of": verdict["as_of"]}, write)
+
+
+def require_allowed(verdict: Mapping[str, Any]) -> None:
+    """LicenceBlocked with the clause, and what base to use instead."""
+    if not is_allowed(verdict):
+        from licenses import report
+
+        raise LicenceBlocked(report.one_line(verdict))

@@ -1,0 +1,148 @@
+"""The command line: help with examples, one line for a fault, exit codes."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+ROOT = Path(__file__).resolve().parents[2]
+COMMANDS = [
+    ["init"],
+    ["publish"],
+    ["train"],
+    ["sample"],
+    ["package"],
+    ["deploy"],
+    ["listing"],
+    ["status"],
+    ["doctor"],
+    ["job", "schema"],
+    ["job", "check"],
+    ["license", "check"],
+    ["license", "report"],
+    ["sandbox", "up"],
+    ["sandbox", "down"],
+    ["sandbox", "status"],
+]
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> dict[str, str]:
+    kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+    return kept | {"LORASMITH_HOME": str(tmp_path / "home"), "HF_ENDPOINT": "http://127.0.0.1:9", "OMP_NUM_THREADS": "1"}
+
+
+def run(environment: dict[str, str], *arguments: str) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-m", "flows.cli.main", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environment, timeout=120, check=False)
+
+
+def is_one_line(result: "subprocess.CompletedProcess[str]") -> bool:
+    """The last line is ours, and there is no traceback."""
+    return result.stderr.strip().splitlines()[-1].startswith("lorasmith: ") and "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_help_has_an_example_of_this_very_command(environment: dict[str, str], command: list[str]) -> None:
+    result = run(environment, *command, "--help")
+    assert result.returncode == 0
+    assert f"lorasmith {' '.join(command)}" in result.stdout.split("Example", 1)[1]
+
+
+def test_a_block_is_told_at_once_with_clause_and_another_base(environment: dict[str, str], tmp_path: Path) -> None:
+    result = run(environment, "publish", "examples/blocked/job.yaml", "--target", "sandbox")
+    assert result.returncode == 3
+    assert is_one_line(result)
+    last = result.stderr.strip().splitlines()[-1]
+    assert "black-forest-labs/FLUX.1-dev" in last
+    assert "section" in last
+    assert "FLUX.2-klein-base-4B" in last
+    assert not (tmp_path / "home" / "store" / "dataset").exists()
+    (report,) = (tmp_path / "home" / "store" / "verdict").glob("*/report.html")
+    assert str(report) in result.stderr
+
+
+def test_the_embedded_base_is_allowed_by_its_own_evidence(environment: dict[str, str]) -> None:
+    result = run(environment, "license", "check", "examples/base", "--dataset", "examples/emoji/pictures", "--json")
+    assert result.returncode == 0, result.stderr
+    verdict = json.loads(result.stdout)
+    assert {verdict["uses"][use]["verdict"] for use in ("train_adapter", "host_paid_inference")} <= {"allow", "duties"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        (["publish", "nowhere.yaml"], 2, "no such job file"),
+        (["publish"], 2, "Missing argument"),
+        (["publish", "examples/emoji/job.yaml", "--target", "moon"], 2, "moon"),
+        (["publish", "examples/emoji/job.yaml", "--target", "fal"], 2, "FAL_KEY is not set"),
+        (["license", "check", "nobody/nothing"], 3, "nobody/nothing"),
+        (["license", "check", "examples/emoji"], 3, "examples/emoji"),
+        (["license", "check", "examples/base", "--component", "vae"], 2, "write ROLE=REPO"),
+        (["license", "check", "examples/base", "--publisher", "nowhere.yaml"], 2, "publisher"),
+        (["init", "nowhere", "--base", "a/b"], 2, "no such folder"),
+        (["init", "tests", "--base", "a/b"], 2, "no pictures"),
+        (["sample", "nowhere", "--prompt", "x"], 2, "nowhere"),
+    ],
+)
+def test_bad_usage_is_one_line_and_a_code(environment: dict[str, str], arguments: list[str], code: int, says: str) -> None:
+    result = run(environment, *arguments)
+    assert result.returncode == code, result.stderr
+    assert says in result.stderr + result.stdout
+    assert "Traceback" not in result.stderr
+
+
+def test_debug_shows_the_traceback(environment: dict[str, str]) -> None:
+    assert "Traceback" in run(environment, "--debug", "publish", "nowhere.yaml").stderr
+
+
+def test_init_writes_a_job_that_is_accepted_once_filled_in(environment: dict[str, str], tmp_path: Path) -> None:
+    pictures = tmp_path / "My Pictures"
+    pictures.mkdir()
+    Image.new("RGB", (64, 64), "red").save(pictures / "a.png")
+    job = tmp_path / "job.yaml"
+    result = run(environment, "init", str(pictures), "--base", "owner/base", "--out", str(job), "--trigger", "mystyle")
+    assert result.returncode == 0, result.stderr
+    assert (pictures / "dataset.yaml").is_file()
+    assert run(environment, "job", "check", str(job)).returncode == 0
+    again = run(environment, "init", str(pictures), "--base", "owner/base", "--out", str(job))
+    assert again.returncode == 2
+    assert "--force" in again.stderr
+
+
+def test_doctor_says_what_is_missing_and_how_to_mend_it(environment: dict[str, str]) -> None:
+    findings = {each["name"]: each for each in json.loads(run(environment, "doctor", "--json").stdout)}
+    assert {"gpu", "fal key", "hf token", "disk", "python"} <= set(findings)
+    assert not findings["fal key"]["ok"]
+    assert "export FAL_KEY" in findings["fal key"]["mend"]
+    assert json.loads(run(environment | {"FAL_KEY": "secret:word"}, "doctor", "--json").stdout)[-4]["ok"]
+    assert "secret" not in run(environment | {"FAL_KEY": "secret:word"}, "doctor").stdout
+
+
+def test_status_before_anything(environment: dict[str, str]) -> None:
+    assert json.loads(run(environment, "status", "--json").stdout) == {"last_run": None, "releases": []}
+
+
+def test_ctrl_c_is_130_and_nothing_half_written(environment: dict[str, str], tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "flows.cli.main", "train", "examples/emoji/job.yaml"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=ROOT, env=environment) as process:
+        assert process.stderr
+        for line in process.stderr:
+            if "dataset" in line and "done" in line:
+                break
+        deadline = time.monotonic() + 60
+        while not list((tmp_path / "home" / "work").glob("*/train.jsonl")):
+            assert time.monotonic() < deadline, "training did not start"
+            time.sleep(0.1)
+        process.send_signal(signal.SIGINT)
+        rest = process.stderr.read()
+        assert process.wait(60) == 130
+    assert "Traceback" not in rest
+    assert rest.strip().splitlines()[-1].startswith("lorasmith: interrupted")
+    assert list((tmp_path / "home" / "store" / "adapter").glob("[!.]*")) == []

@@ -1,0 +1,61 @@
+"""prefect.yaml: Prefect drops unknown keys in silence, so this reads the file with its own eyes."""
+
+import importlib
+import inspect
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from prefect._internal.schemas.validators import validate_cron_string
+
+ROOT = Path(__file__).resolve().parents[2]
+FILE: dict[str, Any] = yaml.safe_load((ROOT / "prefect.yaml").read_text())
+KEYS = {
+    "name",
+    "entrypoint",
+    "description",
+    "tags",
+    "concurrency_limit",
+    "enforce_parameter_schema",
+    "work_pool",
+    "schedules",
+    "parameters",
+    "version",
+    "triggers",
+}
+
+
+def test_the_four_deployments_are_there() -> None:
+    assert [each["name"] for each in FILE["deployments"]] == ["publish", "retrain-and-redeploy", "license-report", "monitor"]
+
+
+@pytest.mark.parametrize("deployment", FILE["deployments"], ids=lambda each: each["name"])
+def test_deployment_is_what_prefect_reads(deployment: dict[str, Any]) -> None:
+    assert set(deployment) <= KEYS
+    assert deployment["work_pool"]["name"] in {"gpu", "cpu"}
+    assert "job_variables" not in deployment["work_pool"], "secrets in job variables would be stored in plain text"
+    file, _, function = deployment["entrypoint"].partition(":")
+    flow = getattr(importlib.import_module(file.removesuffix(".py").replace("/", ".")), function)
+    assert set(deployment.get("parameters", {})) <= set(inspect.signature(flow.fn).parameters)
+
+
+@pytest.mark.parametrize(
+    "deployment", [each for each in FILE["deployments"] if each["name"] != "publish"], ids=lambda each: each["name"]
+)
+def test_schedules_parse_and_keep_an_operators_pause(deployment: dict[str, Any]) -> None:
+    for schedule in deployment["schedules"]:
+        assert set(schedule) == {"cron", "timezone", "slug"}, "`active: true` would wake what an operator paused"
+        assert validate_cron_string(schedule["cron"])
+        assert schedule["cron"].split()[0] not in ("0", "*", "*/15"), "on the hour everybody runs"
+
+
+def test_scheduled_flows_need_no_parameters() -> None:
+    for deployment in FILE["deployments"]:
+        if "schedules" in deployment:
+            file, _, function = deployment["entrypoint"].partition(":")
+            flow = getattr(importlib.import_module(file.removesuffix(".py").replace("/", ".")), function)
+            required = [
+                name for name, each in inspect.signature(flow.fn).parameters.items() if each.default is inspect.Parameter.empty
+            ]
+            assert required == []

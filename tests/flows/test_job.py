@@ -1,0 +1,117 @@
+"""The job file: what is accepted, what is said about the rest."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+import yaml
+
+from flows.errors import JobError
+from flows.job import Job, job_schema, load_job, parse_job
+
+ROOT = Path(__file__).resolve().parents[2]
+SMALL: dict[str, Any] = {
+    "name": "style",
+    "base": {"ref": "owner/base"},
+    "dataset": {"path": "/pictures"},
+    "serving": {"app": "style"},
+    "listing": {"title": "Style", "short_description": "A style."},
+}
+
+
+def changed(path: str, value: Any) -> dict[str, Any]:
+    """SMALL with one field changed."""
+    raw: dict[str, Any] = json.loads(json.dumps(SMALL))
+    *parents, last = path.split(".")
+    section = raw
+    for parent in parents:
+        section = section.setdefault(parent, {})
+    section[last] = value
+    return raw
+
+
+@pytest.mark.parametrize("file", sorted(ROOT.glob("examples/*/job.yaml")), ids=lambda file: file.parent.name)
+def test_example_jobs_are_valid_and_their_paths_absolute(file: Path) -> None:
+    job = load_job(file)
+    assert Path(job.dataset.path).is_dir()
+    assert job.base.folder is None or job.base.folder.is_absolute()
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "says"),
+    [
+        ("training.rank", 999, "training.rank: got 999"),
+        ("training.learning_rate", "fast", "training.learning_rate: got 'fast'"),
+        ("training.learning_rat", 1, "training.learning_rat: got 1; there is no such field"),
+        ("base.ref", "nonsense", "base.ref: got 'nonsense'; must be"),
+        ("serving.app", "My App", "serving.app: got 'My App'; must be lower-case"),
+        ("listing.title", "x" * 61, "listing.title: got"),
+        ("dataset.held_out", 0, "dataset.held_out"),
+        ("gate.min_improvement", 1, "gate.min_improvement: got 1"),
+    ],
+)
+def test_a_wrong_field_is_named_with_what_was_got(path: str, value: Any, says: str) -> None:
+    with pytest.raises(JobError) as error:
+        parse_job(changed(path, value))
+    assert says in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_missing_fields_are_counted() -> None:
+    with pytest.raises(JobError, match=r"base: missing; add it \(and 3 more\)"):
+        parse_job({"name": "x"})
+
+
+@pytest.mark.parametrize("text", ["", "- a list", "name: [unclosed", "\x00", "name: !!python/object/apply:os.getcwd []"])
+def test_what_is_no_job_file_is_refused_in_one_line(tmp_path: Path, text: str) -> None:
+    (tmp_path / "job.yaml").write_text(text)
+    with pytest.raises(JobError) as error:
+        load_job(tmp_path / "job.yaml")
+    assert "\n" not in str(error.value)
+
+
+def test_relative_paths_are_relative_to_the_file(tmp_path: Path) -> None:
+    (tmp_path / "pictures").mkdir()
+    raw = SMALL | {"dataset": {"path": "./pictures", "held_out": "../other"}, "base": {"ref": "../base"}}
+    (tmp_path / "job.yaml").write_text(yaml.safe_dump(raw))
+    job = load_job(tmp_path / "job.yaml")
+    assert job.dataset.path == str(tmp_path / "pictures")
+    assert job.dataset.held_out == str(tmp_path.parent / "other")
+    assert job.base.folder == tmp_path.parent / "base"
+
+
+@pytest.mark.parametrize(
+    ("ref", "repo", "revision"),
+    [
+        ("owner/name", "owner/name", None),
+        ("hf://owner/name@main", "owner/name", "main"),
+        ("owner/name@refs/pr/1", "owner/name", "refs/pr/1"),
+    ],
+)
+def test_hub_references(ref: str, repo: str, revision: str | None) -> None:
+    base = parse_job(changed("base.ref", ref)).base
+    assert (base.folder, base.repo, base.pinned) == (None, repo, revision)
+
+
+def test_a_job_survives_json() -> None:
+    job = load_job(ROOT / "examples/emoji/job.yaml")
+    assert Job.model_validate_json(job.model_dump_json()) == job
+
+
+def test_schema_accepts_what_the_model_accepts() -> None:
+    schema = job_schema()
+    jsonschema.Draft202012Validator.check_schema(schema)
+    jsonschema.validate(json.loads(load_job(ROOT / "examples/emoji/job.yaml").model_dump_json()), schema)
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(changed("training.rank", 999), schema)
+
+
+def test_the_command_prints_that_schema() -> None:
+    result = subprocess.run(
+        [sys.executable, "-m", "flows.cli.main", "job", "schema"], capture_output=True, text=True, cwd=ROOT, check=True
+    )
+    assert json.loads(result.stdout) == json.loads(json.dumps(job_schema()))
