@@ -80,9 +80,8 @@ class Training(Part):
     rank: int = Field(16, ge=1, le=128)
     alpha: float = Field(16, gt=0)
     learning_rate: float = Field(1e-4, gt=0, le=1)
-    seed: int = Field(0, ge=0, le=2**32 - 1)
+    seed: int = Field(0, ge=0, lt=2**31)
     precision: Literal["auto", "fp32", "bf16"] = "auto"
-    allow_distilled: bool = Field(False, description="Train on a distilled base although its undistilled sibling learns better")
 
 
 class Inference(Part):

@@ -37,5 +37,5 @@ def publish(job: Job, target: Target = "sandbox", until: Until = "listing") -> d
     if until == "deploy":
         return {"release": release}
     with watch("listing"):
-        listing = steps.draft_listing(job, release, dataset, bundle, licences, target)
+        listing = steps.draft_listing(job, release, package, dataset, bundle, licences, target)
     return record_run(job, release, bundle, licences, listing, watch.seconds)

@@ -24,10 +24,19 @@ def main() -> None:
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     stop = threading.Event()
+
+    def end_it(*_: object) -> None:
+        stop.set()
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+        signal.signal(number, end_it)
     child = subprocess.Popen(command, stdin=subprocess.DEVNULL)
-    threading.Thread(target=lambda: (os.read(0, 1), stop.set()), daemon=True).start()
+
+    def watch_parent() -> None:
+        os.read(0, 1)  # returns at end of file
+        stop.set()
+
+    threading.Thread(target=watch_parent, daemon=True).start()
     while child.poll() is None and not stop.wait(0.1):
         pass
     if child.poll() is None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,14 +17,18 @@ def open_platform(target: Target) -> FalPlatform:
     """A platform ready to be called; the sandbox is started where it is not running."""
     from serving.release.target import fal_target, sandbox_target
 
-    logs = home() / "logs"
-    logs.mkdir(exist_ok=True)
     if target == "fal":
-        return fal_target(os.environ, logs=logs)
+        return fal_target(os.environ, logs=logs())
     from serving.sandbox.control import up
 
     running = up(home())
-    return sandbox_target(running.env, caller_key=running.caller_key, logs=logs)
+    return sandbox_target(running.env, caller_key=running.caller_key, logs=logs())
+
+
+def logs() -> Path:
+    folder = home() / "logs"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    return folder
 
 
 def registry_url() -> str:
@@ -42,7 +47,8 @@ def live_releases(target: Target) -> list[dict[str, Any]]:
     """The registry's live rows on `target`."""
     from serving.release.registry import Registry
 
-    return [row for row in Registry(registry_url()).releases() if row["state"] == "live" and row["target"] == target]
+    with closing(Registry(registry_url())) as registry:
+        return [row for row in registry.releases(target=target) if row["state"] == "live"]
 
 
 def live_release(app: str, target: Target) -> dict[str, Any] | None:

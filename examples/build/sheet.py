@@ -20,7 +20,7 @@ STEPS, GUIDANCE, SEED, TILE, COLUMNS = 24, 2.5, 0, 112, 12
 
 def draw(base: Path) -> Image.Image:
     """One tile a name, every tile from the same seed."""
-    pipeline = ZImagePipeline.from_pretrained(base, torch_dtype=torch.float32)
+    pipeline = ZImagePipeline.from_pretrained(base, dtype=torch.float32)
     pipeline.set_progress_bar_config(disable=True)
     sheet = Image.new("RGB", (COLUMNS * TILE, -(-len(NAMES) // COLUMNS) * (TILE + 18)), "white")
     pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(11)
@@ -28,7 +28,7 @@ def draw(base: Path) -> Image.Image:
         names = NAMES[start : start + COLUMNS]
         generators = [torch.Generator().manual_seed(SEED) for _ in names]
         pictures = pipeline(
-            names, height=64, width=64, num_inference_steps=STEPS, guidance_scale=GUIDANCE, generator=generators
+            list(names), height=64, width=64, num_inference_steps=STEPS, guidance_scale=GUIDANCE, generator=generators
         ).images
         for column, (name, picture) in enumerate(zip(names, pictures, strict=True)):
             left, top = column * TILE, start // COLUMNS * (TILE + 18)

@@ -106,9 +106,10 @@ def test_prefect_shows_the_artifact(deployed_run: str, prefect: Prefect, key: st
     assert json.loads(prefect("artifact", "inspect", key, "-o", "json"))
 
 
-@pytest.mark.parametrize(
-    "deployment", ["retrain-and-redeploy/retrain-and-redeploy", "license-report/license-report", "monitor/monitor"]
-)
+SCHEDULED = ["retrain-and-redeploy/retrain-and-redeploy", "license-report/license-report", "monitor/monitor"]
+
+
+@pytest.mark.parametrize("deployment", SCHEDULED)
 def test_scheduled_deployments_run_without_parameters(deployed_run: str, prefect: Prefect, deployment: str, home: Path) -> None:
     assert "Completed" in prefect("deployment", "run", deployment, "--watch")
     if deployment.startswith("monitor"):

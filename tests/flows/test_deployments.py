@@ -26,6 +26,11 @@ KEYS = {
 }
 
 
+def flow_of(deployment: dict[str, Any]) -> Any:
+    file, _, function = deployment["entrypoint"].partition(":")
+    return getattr(importlib.import_module(file.removesuffix(".py").replace("/", ".")), function)
+
+
 def test_the_four_deployments_are_there() -> None:
     assert [each["name"] for each in FILE["deployments"]] == ["publish", "retrain-and-redeploy", "license-report", "monitor"]
 
@@ -35,14 +40,13 @@ def test_deployment_is_what_prefect_reads(deployment: dict[str, Any]) -> None:
     assert set(deployment) <= KEYS
     assert deployment["work_pool"]["name"] in {"gpu", "cpu"}
     assert "job_variables" not in deployment["work_pool"], "secrets in job variables would be stored in plain text"
-    file, _, function = deployment["entrypoint"].partition(":")
-    flow = getattr(importlib.import_module(file.removesuffix(".py").replace("/", ".")), function)
-    assert set(deployment.get("parameters", {})) <= set(inspect.signature(flow.fn).parameters)
+    assert set(deployment.get("parameters", {})) <= set(inspect.signature(flow_of(deployment).fn).parameters)
 
 
-@pytest.mark.parametrize(
-    "deployment", [each for each in FILE["deployments"] if each["name"] != "publish"], ids=lambda each: each["name"]
-)
+SCHEDULED = [each for each in FILE["deployments"] if each["name"] != "publish"]
+
+
+@pytest.mark.parametrize("deployment", SCHEDULED, ids=lambda each: each["name"])
 def test_schedules_parse_and_keep_an_operators_pause(deployment: dict[str, Any]) -> None:
     for schedule in deployment["schedules"]:
         assert set(schedule) == {"cron", "timezone", "slug"}, "`active: true` would wake what an operator paused"
@@ -50,12 +54,7 @@ def test_schedules_parse_and_keep_an_operators_pause(deployment: dict[str, Any])
         assert schedule["cron"].split()[0] not in ("0", "*", "*/15"), "on the hour everybody runs"
 
 
-def test_scheduled_flows_need_no_parameters() -> None:
-    for deployment in FILE["deployments"]:
-        if "schedules" in deployment:
-            file, _, function = deployment["entrypoint"].partition(":")
-            flow = getattr(importlib.import_module(file.removesuffix(".py").replace("/", ".")), function)
-            required = [
-                name for name, each in inspect.signature(flow.fn).parameters.items() if each.default is inspect.Parameter.empty
-            ]
-            assert required == []
+@pytest.mark.parametrize("deployment", SCHEDULED, ids=lambda each: each["name"])
+def test_scheduled_flows_need_no_parameters(deployment: dict[str, Any]) -> None:
+    parameters = inspect.signature(flow_of(deployment).fn).parameters
+    assert [name for name, each in parameters.items() if each.default is inspect.Parameter.empty] == []

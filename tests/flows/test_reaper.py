@@ -14,8 +14,8 @@ ROOT = Path(__file__).resolve().parents[2]
 # A child, a grandchild in a session of its own that ignores SIGTERM, and their process ids in a file.
 TREE = """
 import os, signal, subprocess, sys, time
-child = subprocess.Popen([sys.executable, "-c", "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(300)"],
-                         start_new_session=True)
+stubborn = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(300)"
+child = subprocess.Popen([sys.executable, "-c", stubborn], start_new_session=True)
 open(sys.argv[1], "w").write(f"{os.getpid()} {child.pid}")
 time.sleep(300)
 """

@@ -1,0 +1,139 @@
+"""A model card read strictly: size cap, UTF-8, YAML without aliases, tags, duplicate keys or depth."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from licenses.errors import SourceFailure
+
+CARD_LIMIT = 1 << 20
+FRONT_LIMIT = 64 << 10
+DEPTH_LIMIT = 12
+GATE_KEYS = ("extra_gated_heading", "extra_gated_prompt", "extra_gated_description")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Card:
+    """What a card says of rights; `license` is None where the key is absent."""
+
+    license: str | None
+    license_name: str | None
+    license_link: str | None
+    base_models: tuple[str, ...]
+    prose: str
+
+
+def read_card(raw: bytes) -> Card:
+    """The card of a README; SourceFailure card_too_large, card_not_utf8 or card_invalid where it can not be trusted."""
+    text = decoded(raw, "README.md", "card").replace("\r\n", "\n").replace("\r", "\n")
+    front, body = _split(text)
+    fields = {str(key).casefold(): value for key, value in read_mapping(front, "README.md").items()}
+    gate = [value for key in GATE_KEYS if isinstance(value := fields.get(key), str)]
+    return Card(
+        license=_license(fields),
+        license_name=_text(fields, "license_name"),
+        license_link=_text(fields, "license_link"),
+        base_models=_base_models(fields),
+        prose="\n".join([*gate, body]),
+    )
+
+
+def decoded(raw: bytes, name: str, kind: str) -> str:
+    """UTF-8 text without its byte order mark; SourceFailure <kind>_not_utf8 for anything else."""
+    try:
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise SourceFailure(f"{kind}_not_utf8", f"{name} is not UTF-8 (byte {error.start}); save it as UTF-8") from None
+    if "\x00" in text:
+        raise SourceFailure(f"{kind}_not_utf8", f"{name} holds a NUL character; save it as plain UTF-8 text")
+    return text
+
+
+def read_mapping(text: str, name: str) -> dict[Any, Any]:
+    """A YAML mapping without aliases, tags, duplicate keys or deep nesting; SourceFailure card_invalid otherwise."""
+    import yaml
+
+    if len(text) > FRONT_LIMIT:
+        raise SourceFailure("card_too_large", f"{name} has {len(text)} characters of YAML; at most {FRONT_LIMIT} are read")
+    try:
+        _check_events(yaml, text, name)
+        value = yaml.load(text, Loader=_strict_loader(yaml))  # noqa: S506  (a SafeLoader that also refuses duplicate keys)
+    except (yaml.YAMLError, ValueError, RecursionError, OverflowError) as error:
+        if isinstance(error, SourceFailure):
+            raise
+        raise SourceFailure(
+            "card_invalid", f"{name}: its YAML does not hold ({' '.join(str(error).split())[:160]}); mend it"
+        ) from None
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise _invalid(name, f"its YAML is a {type(value).__name__}", "write a mapping of fields")
+    return _without_case_twins(value, name)
+
+
+def _split(text: str) -> tuple[str, str]:
+    lines = text.lstrip("\n").split("\n")
+    if lines[0].rstrip() != "---":
+        return "", text
+    for number, line in enumerate(lines[1:], 1):
+        if line.rstrip() == "---":
+            return "\n".join(lines[1:number]), "\n".join(lines[number + 1 :])
+    raise _invalid("README.md", "its front matter opens with --- and never closes", "close it with ---")
+
+
+def _check_events(yaml: Any, text: str, name: str) -> None:
+    depth = 0
+    for event in yaml.parse(text, Loader=yaml.SafeLoader):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        tag = getattr(event, "tag", None)
+        if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None) or (tag and tag != "!"):
+            raise _invalid(name, "its YAML uses anchors, aliases or tags", "write plain values")
+        if depth > DEPTH_LIMIT:
+            raise _invalid(name, f"its YAML is nested deeper than {DEPTH_LIMIT}", "write plain values")
+
+
+def _strict_loader(yaml: Any) -> Any:
+    class StrictLoader(yaml.SafeLoader):  # type: ignore[misc]
+        def construct_mapping(self, node: Any, deep: bool = False) -> Any:
+            keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+            if len(keys) != len(node.value) or len(keys) != len(set(keys)) or "<<" in keys:
+                raise ValueError("a key stands twice or is not plain text")
+            return super().construct_mapping(node, deep=deep)
+
+    return StrictLoader
+
+
+def _without_case_twins(fields: dict[Any, Any], name: str) -> dict[Any, Any]:
+    folded = [str(key).strip().casefold() for key in fields]
+    if len(folded) != len(set(folded)):
+        raise _invalid(name, "two keys differ only in case", "keep one")
+    return fields
+
+
+def _license(fields: dict[str, Any]) -> str | None:
+    value = fields.get("license")
+    if isinstance(value, list) and len(value) == 1:
+        value = value[0]
+    if isinstance(value, list) and value:
+        raise SourceFailure("tag_ambiguous", f"README.md lists {len(value)} licences ({str(value)[:80]}); one has to be named")
+    if "license" in fields and (not isinstance(value, str) or not value.strip()):
+        raise _invalid("README.md", f"its field license is {value!r:.60}", "name one licence id, such as apache-2.0")
+    return value.strip() if isinstance(value, str) else None
+
+
+def _text(fields: dict[str, Any], key: str) -> str | None:
+    value = fields.get(key)
+    if value is not None and not isinstance(value, str):
+        raise _invalid("README.md", f"its field {key} is {value!r:.60}", "write it as text")
+    return value.strip() or None if value else None
+
+
+def _base_models(fields: dict[str, Any]) -> tuple[str, ...]:
+    value = fields.get("base_model")
+    parents = value if isinstance(value, list) else [] if value is None else [value]
+    if not all(isinstance(parent, str) and parent.strip() for parent in parents):
+        raise _invalid("README.md", f"its field base_model is {value!r:.60}", "name repositories as owner/name")
+    return tuple(dict.fromkeys(parent.strip() for parent in parents))
+
+
+def _invalid(name: str, what: str, remedy: str) -> SourceFailure:
+    return SourceFailure("card_invalid", f"{name}: {what}; {remedy}")

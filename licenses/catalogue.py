@@ -1,0 +1,143 @@
+"""Facts about licences, models and texts, loaded on first use from licenses/facts/."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+USES = ("train_adapter", "host_paid_inference", "distribute_adapter", "sell_outputs")
+PAID_USES = USES[:2]
+RANK = {"allow": 0, "duties": 1, "conditional": 2, "unclear": 3, "block": 4}
+FACTS = Path(__file__).parent / "facts"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Clause:
+    """Where a text says what a verdict rests on; `text_hash` is None where the text itself was not at hand."""
+
+    uses: tuple[str, ...]
+    section: str
+    quote: str
+    version: str = ""
+    text_hash: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class License:
+    id: str
+    name: str
+    kind: str
+    verdict: Mapping[str, str]
+    why: str
+    confidence: str
+    spdx: str | None = None
+    tags: tuple[str, ...] = ()
+    license_names: tuple[str, ...] = ()
+    duties: tuple[str, ...] = ()
+    notice: str | None = None
+    display: tuple[str, ...] = ()
+    revenue_cap_usd: float | None = None
+    users_cap: float | None = None
+    registration: str | None = None
+    territory_excluded: tuple[str, ...] = ()
+    filters: bool = False
+    public_weights: bool = False
+    clauses: tuple[Clause, ...] = ()
+
+    def clause(self, use: str, text_hash: str | None) -> Clause | None:
+        """The clause that decides `use`: that of the text at hand, else that of the newest one known."""
+        of_use = [clause for clause in self.clauses if use in clause.uses]
+        exact = [clause for clause in of_use if text_hash and clause.text_hash == text_hash]
+        return next(iter(exact or of_use), None)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Model:
+    """A row about one repository; it can tighten what evidence says, never loosen it."""
+
+    repo: str
+    license: str
+    family: str
+    kind: str
+    verdict: Mapping[str, str] = field(default_factory=dict)
+    offer: int | None = None
+    requires: tuple[str, ...] = ()
+    card_reviewed: bool = False
+    note: str = ""
+
+    @property
+    def name(self) -> str:
+        return self.repo.partition("/")[2]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class KnownText:
+    license: str
+    version: str = ""
+    role: str = "license"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Catalogue:
+    as_of: str
+    duties: Mapping[str, str]
+    licenses: Mapping[str, License]
+    models: Mapping[str, Model]
+    texts: Mapping[str, KnownText]
+    templates: Mapping[str, KnownText]
+    architectures: tuple[tuple[str, str], ...] = ()
+
+    def model(self, repo: str) -> Model | None:
+        """The row of a repository; the Hub does not tell case apart, so neither do we."""
+        return self.models.get(repo.casefold())
+
+    def licenses_of_tag(self, tag: str) -> frozenset[str]:
+        """Ids of the licences that a `license:` value or an SPDX id stands for; empty where nobody knows it."""
+        key = tag.strip().casefold()
+        return frozenset(
+            one.id
+            for one in self.licenses.values()
+            if key in {text.casefold() for text in one.tags} or (one.spdx is not None and key == one.spdx.casefold())
+        )
+
+    def licenses_of_name(self, name: str) -> frozenset[str]:
+        """Ids of the licences that a `license_name:` value stands for."""
+        key = "-".join(name.casefold().split())
+        return frozenset(one.id for one in self.licenses.values() if key in {text.casefold() for text in one.license_names})
+
+
+@lru_cache(maxsize=1)
+def load() -> Catalogue:
+    """The catalogue of this installation."""
+    facts, models, texts = (_read(name) for name in ("licenses.yaml", "models.yaml", "texts.yaml"))
+    licenses = [License(**_frozen(row) | {"clauses": _clauses(row)}) for row in facts["licenses"]]
+    rows = [Model(**_frozen(row)) for row in models["models"]]
+    return Catalogue(
+        as_of=str(facts["as_of"]),
+        duties=facts["duties"],
+        licenses={one.id: one for one in licenses},
+        models={one.repo.casefold(): one for one in rows},
+        texts={row["norm"]: _known(row) for row in texts["texts"]},
+        templates={template: _known(row) for row in texts["texts"] for template in row.get("templates", ())},
+        architectures=tuple((row["prefix"], row["license"]) for row in models["architectures"]),
+    )
+
+
+def _read(name: str) -> Any:
+    import yaml
+
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    return yaml.load((FACTS / name).read_text(encoding="utf-8"), Loader=loader)  # noqa: S506  (both are safe loaders)
+
+
+def _frozen(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in row.items()}
+
+
+def _clauses(row: Mapping[str, Any]) -> tuple[Clause, ...]:
+    return tuple(Clause(**_frozen(clause)) for clause in row.get("clauses", ()))
+
+
+def _known(row: Mapping[str, Any]) -> KnownText:
+    return KnownText(license=row["license"], version=str(row.get("version", "")), role=row.get("role", "license"))

@@ -1,0 +1,96 @@
+"""Who publishes: the facts about a publisher that licences ask for, cautious where nothing is said."""
+
+from collections.abc import Mapping
+from datetime import date
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from licenses.errors import BadPublisher
+
+WORLD = "WORLD"
+
+
+def _code(value: str) -> str:
+    code = value.strip().upper()
+    if code != WORLD and not (len(code) == 2 and code.isascii() and code.isalpha()):
+        raise ValueError("must be a two-letter ISO code, EU or WORLD")
+    return code
+
+
+Amount = Annotated[float, Field(ge=0, allow_inf_nan=False, strict=True)]
+Text = Annotated[str, Field(min_length=1, max_length=200, pattern=r"\S")]
+Code = Annotated[str, AfterValidator(_code)]
+
+
+class Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Registration(Strict):
+    id: Text
+    date: date
+    proof: Text
+
+
+class Waiver(Strict):
+    """A signed exception. None is trusted yet: a waiver is listed in the verdict as void."""
+
+    repo: Text
+    revision: Text
+    text_sha256: Text | None = None
+    use: Literal["train_adapter", "host_paid_inference", "distribute_adapter", "sell_outputs"] | None = None
+    by: Text
+    reason: Text
+    evidence: Text
+    expires: date
+    signature: Text | None = None
+
+
+class Publisher(Strict):
+    """publisher.yaml; every absent field is the cautious default."""
+
+    revenue_usd_ttm: Amount | None = Field(None, description="Revenue of the last twelve months, USD; unknown fails every cap.")
+    affiliates_revenue_usd_ttm: Amount | None = Field(None, description="The same for affiliates; 0 where there are none.")
+    monthly_users: Amount | None = Field(None, description="Monthly users of all products; unknown fails every cap.")
+    territories: tuple[Code, ...] = Field((WORLD,), min_length=1, description="Where the endpoint is offered.")
+    geofence: tuple[Code, ...] = Field((), description="Codes that are shut out by an enforced geofence.")
+    registrations: tuple[Text | Registration, ...] = Field((), description="Licences registered for: ids, or {id, date, proof}.")
+    publish_weights: bool = Field(False, strict=True, description="The adapter's weights are offered to everybody.")
+    adapter_license: Text | None = Field(None, description="Licence id of the published adapter.")
+    content_filters: bool = Field(True, strict=True, description="Inputs and outputs are filtered.")
+    waivers: tuple[Text | Waiver, ...] = Field((), description="Paths of signed waivers, or waivers inline.")
+
+    @field_validator("revenue_usd_ttm", "affiliates_revenue_usd_ttm", "monthly_users", mode="before")
+    @classmethod
+    def _number(cls, value: Any) -> Any:
+        if isinstance(value, bool):
+            raise ValueError("must be a number, not true or false")
+        return float(value) if isinstance(value, int) else value
+
+    @property
+    def revenue(self) -> float | None:
+        """Revenue with affiliates; None where one of the two is unknown."""
+        if self.revenue_usd_ttm is None or self.affiliates_revenue_usd_ttm is None:
+            return None
+        return self.revenue_usd_ttm + self.affiliates_revenue_usd_ttm
+
+    @property
+    def registered(self) -> frozenset[str]:
+        return frozenset((one if isinstance(one, str) else one.id).strip().casefold() for one in self.registrations)
+
+    def shuts_out(self, codes: tuple[str, ...]) -> bool:
+        """Every one of the codes is behind an enforced geofence and none is offered."""
+        return set(codes) <= set(self.geofence) and not set(codes) & set(self.territories)
+
+
+def load_publisher(fields: Mapping[str, Any] | None) -> Publisher:
+    """The profile of these fields; BadPublisher names the field, what was got and what would do."""
+    try:
+        return Publisher.model_validate(dict(fields or {}))
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(one) for one in first["loc"]) or "publisher"
+        raise BadPublisher(
+            f"publisher: {place}: {first['msg']}, got {first.get('input')!r:.60}; see contracts of publisher.yaml"
+        ) from None

@@ -1,0 +1,38 @@
+"""A base, component or dataset as written by a person: a folder, owner/name, or hf://owner/name@revision."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from licenses.catalogue import Catalogue
+from licenses.errors import BadReference
+from licenses.hub import REPO, REVISION
+
+HF = re.compile(r"hf://(?P<repo>[^@]+)(?:@(?P<revision>.+))?")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reference:
+    """Exactly one of folder and repo is set."""
+
+    folder: Path | None = None
+    repo: str | None = None
+    revision: str | None = None
+
+
+def parse(written: str | Path, revision: str | None, catalogue: Catalogue) -> Reference:
+    """What was meant; a repository that the catalogue knows wins over a folder of the same name. BadReference otherwise."""
+    text = str(written)
+    found = HF.fullmatch(text)
+    if found:
+        text, revision = found["repo"], found["revision"] or revision
+    folder = None if found else Path(text)
+    if folder is not None and text.strip() and folder.is_dir() and not catalogue.model(text):
+        if revision:
+            raise BadReference(f"{text!r} is a folder and has no revision {revision!r}; leave the revision out")
+        return Reference(folder=folder)
+    if not REPO.fullmatch(text):
+        raise BadReference(f"{text!r:.120} is neither a folder that exists nor a Hub id; write a path, or owner/name")
+    if revision is not None and not REVISION.fullmatch(revision):
+        raise BadReference(f"revision {revision!r:.60} can not be one; name a branch, a tag or a commit")
+    return Reference(repo=text, revision=revision)

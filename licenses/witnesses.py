@@ -1,0 +1,138 @@
+"""Three witnesses of a licence: tag, text, prose. Only an exact text speaks for a use; any disagreement blocks."""
+
+from dataclasses import dataclass
+
+from licenses.card import Card
+from licenses.catalogue import Catalogue, License, Model
+from licenses.evidence import Evidence, Problem, TextFile
+from licenses.identify import Match, identify
+from licenses.prose import restriction_in
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Finding:
+    """What the witnesses agree on. `license` with problems only explains the block; it never allows."""
+
+    license: str | None
+    identified_by: str
+    text: TextFile | None
+    text_hash: str | None
+    extra: tuple[TextFile, ...]
+    problems: tuple[Problem, ...]
+
+
+def weigh(evidence: Evidence, row: Model | None, catalogue: Catalogue) -> Finding:
+    """The licence of a source by its own evidence; `row` can only clear prose that a person has read."""
+    problems = list(evidence.problems)
+    matched = _matched(evidence.texts, catalogue, problems)
+    licences = {match.known.license for _, match in matched if match.known.role == "license"}
+    if len(licences) > 1:
+        text = f"{evidence.name} holds texts of {', '.join(sorted(licences))}; keep the one that holds for the weights"
+        problems.append(Problem(code="texts_disagree", text=text))
+    tagged = _tagged(evidence, catalogue, problems)
+    found = next(((file, match) for file, match in matched if match.known.role == "license"), None)
+    license = next(iter(sorted(licences)), None)
+    _compare(evidence, license, tagged, catalogue, problems)
+    if row is None or not row.card_reviewed:
+        _listen(evidence.card, problems)
+    return Finding(
+        license=license or (next(iter(sorted(tagged))) if tagged else None),
+        identified_by=found[1].by if found else "tag" if tagged else "nothing",
+        text=found[0] if found else None,
+        text_hash=found[1].hash if found else None,
+        extra=_extra(evidence.texts, catalogue.licenses.get(license or ""), problems),
+        problems=tuple(problems),
+    )
+
+
+def _matched(texts: tuple[TextFile, ...], catalogue: Catalogue, problems: list[Problem]) -> list[tuple[TextFile, Match]]:
+    matched: list[tuple[TextFile, Match]] = []
+    for file in (one for one in texts if one.kind == "license"):
+        match = identify(file.text, catalogue)
+        if match:
+            matched.append((file, match))
+            continue
+        text = (
+            f"{file.path} is not the exact text of any licence in the catalogue{_title(file.text)}; "
+            "put the unchanged text there, or have a person read it and choose another base until then"
+        )
+        problems.append(Problem(code="text_unknown", text=text, file=file.path, sha256=file.sha256))
+    return matched
+
+
+def _title(text: str) -> str:
+    first = next((" ".join(line.split()) for line in text.splitlines() if line.strip()), "")
+    return f' (it begins "{first[:60]}")' if first else " (it is empty)"
+
+
+def _tagged(evidence: Evidence, catalogue: Catalogue, problems: list[Problem]) -> frozenset[str]:
+    """Catalogue ids that tag and license_name stand for; empty where they say nothing that decides."""
+    card = evidence.card
+    if card is None:
+        return frozenset()
+    named = catalogue.licenses_of_name(card.license_name) if card.license_name else frozenset()
+    if card.license_name and not named and card.license_name.casefold() != (card.license or "").casefold():
+        _tag_problem(problems, "license_name_unknown", f"license_name {card.license_name!r:.60} is not in the catalogue")
+    if card.license is None or card.license.casefold() == "other":
+        return named
+    of_tag = catalogue.licenses_of_tag(card.license)
+    if not of_tag:
+        _tag_problem(problems, "tag_unknown", f"license {card.license!r:.60} is not in the catalogue")
+    if named and not named & of_tag:
+        text = f"license says {card.license!r:.40} and license_name says {card.license_name!r:.60}; they contradict each other"
+        _tag_problem(problems, "tag_contradicts_name", text)
+    return of_tag | named
+
+
+def _tag_problem(problems: list[Problem], code: str, text: str) -> None:
+    problems.append(Problem(code=code, text=f"README.md: {text}; ask the author which licence holds", file="README.md"))
+
+
+def _compare(
+    evidence: Evidence, license: str | None, tagged: frozenset[str], catalogue: Catalogue, problems: list[Problem]
+) -> None:
+    if license is None:
+        _without_text(evidence, tagged, problems)
+        return
+    tag = evidence.card.license if evidence.card else None
+    name = catalogue.licenses[license].name
+    if tagged and not _agree(license, tagged, catalogue):
+        said = repr(tag)[:60] if tag and tag.casefold() != "other" else f"by license_name {', '.join(sorted(tagged))}"
+        text = f"README.md says {said}, the licence text is {name}; ask the author which one holds"
+        problems.append(Problem(code="tag_contradicts_text", text=text, file="README.md"))
+
+
+def _without_text(evidence: Evidence, tagged: frozenset[str], problems: list[Problem]) -> None:
+    """No licence text speaks; what could not be read or told is the reason then, else that there is none."""
+    tag = evidence.card.license if evidence.card else None
+    if tag or tagged:
+        text = (
+            f"{evidence.name} names its licence ({tag or 'by license_name'}) but holds no licence text; a tag proves nothing: "
+            "put the exact text beside the weights as LICENSE"
+        )
+        if all(problem.code != "text_unknown" for problem in problems):
+            problems.append(Problem(code="license_text_missing", text=text, file="README.md"))
+    elif not problems:
+        text = f"{evidence.name} has neither licence tag nor licence text: all rights are reserved; ask its author"
+        problems.append(Problem(code="license_missing", text=text))
+
+
+def _agree(license: str, tagged: frozenset[str], catalogue: Catalogue) -> bool:
+    """The tag names this licence, or a family (openrail) that the text is a member of."""
+    return tagged == {license} or (tagged == {"openrail"} and catalogue.licenses[license].kind == "rail")
+
+
+def _listen(card: Card | None, problems: list[Problem]) -> None:
+    sentence = restriction_in(card.prose) if card else None
+    if sentence:
+        text = f'the body of README.md restricts use ("{sentence}"); ask the author for a licence without that sentence'
+        problems.append(Problem(code="card_body_restricts", text=text, file="README.md", quote=sentence))
+
+
+def _extra(texts: tuple[TextFile, ...], licence: License | None, problems: list[Problem]) -> tuple[TextFile, ...]:
+    """Notices and use policies to ship along; a policy that the licence does not know of is one more unread text."""
+    for file in (one for one in texts if one.kind == "policy"):
+        if licence is None or "FLOWDOWN" not in licence.duties:
+            text = f"{file.path} adds a use policy that the licence does not name; have a person read it"
+            problems.append(Problem(code="text_unknown", text=text, file=file.path, sha256=file.sha256))
+    return tuple(one for one in texts if one.kind in ("notice", "policy"))

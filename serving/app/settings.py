@@ -1,0 +1,168 @@
+"""What the package says about itself: settings.json (written at home) and the package's hash (from package.json)."""
+
+import hashlib
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from .billing import BillingUnit
+from .errors import SettingsError
+
+PACKAGE_VARIABLE = "LORASMITH_PACKAGE"
+
+Positive = Annotated[int, Field(ge=1)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Limits(_Part):
+    """Bounds of one request. Sides in pixels, areas in square pixels, `max_work` in pixels x steps x images."""
+
+    min_side: Positive
+    max_side: Positive
+    multiple: Positive
+    max_area: Positive
+    max_steps: Positive
+    max_images: Positive
+    max_prompt_bytes: Positive
+    max_work: Positive
+
+    def allows(self, width: int, height: int) -> bool:
+        """Whether an image of this size may be asked for."""
+        sides = all(self.min_side <= side <= self.max_side and side % self.multiple == 0 for side in (width, height))
+        return sides and width * height <= self.max_area
+
+
+class Size(_Part):
+    """Width and height in pixels."""
+
+    width: Positive
+    height: Positive
+
+
+class Base(_Part):
+    """Where the base's weights are: in the package's folder base/, or on the Hub at a pinned revision."""
+
+    kind: Literal["folder", "hub"]
+    ref: str
+    revision: str | None = None
+
+    @model_validator(mode="after")
+    def _hub_is_pinned(self) -> "Base":
+        if self.kind == "hub" and not self.revision:
+            raise ValueError(f"a base on the Hub needs a pinned revision, got none for {self.ref!r}")
+        return self
+
+
+class Adapter(_Part):
+    """The adapter file's sha256 and the strength at which it is fused."""
+
+    sha256: str
+    scale: float = Field(ge=0, le=2, allow_inf_nan=False)
+
+
+class Inference(_Part):
+    """What a request that says nothing gets."""
+
+    steps: Positive
+    guidance_scale: float = Field(ge=0, le=20, allow_inf_nan=False)
+
+
+class Billing(_Part):
+    """What one billable unit is."""
+
+    unit: BillingUnit = "image"
+
+
+class Safety(_Part):
+    """Whether an output checker must pass every image; the prompt filter is always on."""
+
+    enabled: bool = False
+
+
+class Settings(_Part):
+    """settings.json of a package."""
+
+    schema_: Literal["lorasmith/app-settings/1"] = Field(alias="schema")
+    name: str
+    family: str
+    base: Base
+    adapter: Adapter
+    trigger: str | None = None
+    inference: Inference
+    limits: Limits
+    default_size: Size
+    request_timeout: Positive
+    billing: Billing = Billing()
+    safety: Safety = Safety()
+
+    @model_validator(mode="after")
+    def _defaults_are_allowed(self) -> "Settings":
+        size, limits = self.default_size, self.limits
+        if not limits.allows(size.width, size.height):
+            raise ValueError(f"default_size {size.width}x{size.height} is outside of the limits")
+        if self.inference.steps > limits.max_steps:
+            raise ValueError(f"inference.steps {self.inference.steps} is above limits.max_steps {limits.max_steps}")
+        if size.width * size.height * self.inference.steps > limits.max_work:
+            raise ValueError(f"limits.max_work {limits.max_work} does not allow one image of default size and steps")
+        return self
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Installed:
+    """The package that this process runs from."""
+
+    folder: Path
+    hash: str
+    settings: Settings
+
+    @property
+    def adapter(self) -> Path:
+        """The adapter's file."""
+        return self.folder / "adapter.safetensors"
+
+    @property
+    def base(self) -> str:
+        """What from_pretrained is given: the packed folder or the Hub's name."""
+        return str(self.folder / "base") if self.settings.base.kind == "folder" else self.settings.base.ref
+
+
+def installed() -> Installed:
+    """The package beside this folder, or the one that LORASMITH_PACKAGE names. Raises SettingsError."""
+    folder = Path(os.environ.get(PACKAGE_VARIABLE) or Path(__file__).resolve().parent.parent)
+    settings, package = _read(folder / "settings.json"), _read(folder / "package.json")
+    try:
+        return Installed(folder=folder, hash=str(json.loads(package)["hash"]), settings=Settings.model_validate_json(settings))
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the whole file"
+        raise SettingsError(f"{folder / 'settings.json'}: {where}: {first['msg']}: build the package anew") from error
+    except (KeyError, ValueError) as error:
+        raise SettingsError(f"{folder / 'package.json'} holds no package hash: build the package anew") from error
+
+
+def verify_adapter(package: Installed) -> None:
+    """Raise SettingsError unless the adapter file is the one that was packed."""
+    if not package.adapter.is_file():
+        raise SettingsError(f"adapter file {package.adapter} is missing: app_files must name it")
+    with package.adapter.open("rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    if found != package.settings.adapter.sha256:
+        raise SettingsError(
+            f"adapter file {package.adapter} has sha256 {found}, settings.json says {package.settings.adapter.sha256}"
+        )
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise SettingsError(
+            f"{path} can not be read ({error.strerror}): run from a package or set {PACKAGE_VARIABLE} to one"
+        ) from error

@@ -1,0 +1,232 @@
+"""From a live release to a folder that can be sent: listing.json and everything that is rendered from it."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from serving.listing import gallery, lint, mail, render
+from serving.listing.errors import ListingError
+from serving.listing.facts import api_of, facts_of, figure, name_of
+from serving.listing.gallery import Call, Progress
+from serving.listing.model import (
+    Contact,
+    Group,
+    Licence,
+    LicenceNode,
+    Listing,
+    ListingTexts,
+    Metadata,
+    Notice,
+    Question,
+    Receipt,
+    Release,
+    Smoke,
+    dumped,
+)
+from serving.listing.pricing import MeasuredCost, price
+
+RELEASE_FACTS = ("id", "app", "package", "verdict_hash", "revision", "target", "urls", "evidence", "created_at")
+QUESTIONS = (
+    ("Revenue share", "Which share of the unit price goes to the author, and how is it reported?"),
+    ("Idle runners", "Who pays for idle and always-on runners while the app is in shared mode?"),
+    ("Review criteria", "What does the review look at, and is anything missing in this draft?"),
+    ("Turnaround", "How long does a review take, and how are changes after it handled?"),
+    ("Payout", "How and when are payouts made, and which identity and tax papers do you need?"),
+)
+
+
+def draft_listing(
+    out: Path,
+    *,
+    release: Mapping[str, Any],
+    bundle: Path,
+    verdict: Mapping[str, Any],
+    dataset: Mapping[str, Any],
+    texts: ListingTexts,
+    call: Call,
+    progress: Progress,
+    settings: Mapping[str, Any] | None = None,
+    cost: MeasuredCost | None = None,
+    prompts: int = 4,
+    seeds: int = 2,
+    date: datetime | None = None,
+) -> dict[str, Any]:
+    """Write listing.json, index.html, MODEL_CARD.md, about.md, llms.txt, request.eml, examples/ and receipts/ into `out`, an empty folder.
+
+    `call` reaches the deployed app; it is called prompts x seeds times. `settings` (the package's settings.json) fills the bounds of
+    the API table. `date` is the mail's Date; without it the mail client sets it. GalleryError where a call fails or bills other than
+    it delivers, DraftRefused (one line an error) where lint finds errors: then `out` stays empty.
+    """
+    if out.exists() and any(out.iterdir()):
+        raise ListingError(f"{out}: got a folder with files in it; a draft is written into an empty one")
+    evaluation, manifest = (read(bundle / name) for name in ("evaluation.json", "manifest.json"))
+    shots = gallery.planned(evaluation, dataset, prompts=prompts, seeds=seeds)
+    made = gallery.photographed(shots, bundle=bundle, call=call, progress=progress)
+    documents = {
+        "evaluation": evaluation,
+        "bundle": manifest,
+        "dataset": dict(dataset),
+        "verdict": dict(verdict),
+        "release": {key: release[key] for key in RELEASE_FACTS if key in release},
+        "gallery": {"calls": list(made.calls), "images": made.images, "units": made.units},
+    } | ({"settings": dict(settings)} if settings else {})
+    files = made.files | {f"receipts/{name}.json": canonical(document) for name, document in documents.items()}
+    documents = {name: json.loads(files[f"receipts/{name}.json"]) for name in documents}
+    listing = assembled(documents, files, made=made, texts=texts, cost=cost)
+    findings = lint.linted(listing, files)
+    lint.refuse_errors(findings)
+    progress("page, model card and mail")
+    files |= rendered(listing, files, date)
+    write(out, files)
+    return {
+        "images": made.images,
+        "units": made.units,
+        "calls": len(made.calls),
+        "endpoint_id": listing.endpoint_id,
+        "warnings": [str(finding) for finding in findings],
+        "listing_sha256": hashlib.sha256(files["listing.json"]).hexdigest(),
+    }
+
+
+def assembled(documents: Mapping[str, Any], files: Mapping[str, bytes], *, made: gallery.Gallery, texts: ListingTexts, cost: MeasuredCost | None) -> Listing:
+    """The listing out of the receipts' documents, the gallery and the author's texts."""
+    endpoint = endpoint_of(documents["release"])
+    licence = licence_of(documents["verdict"])
+    return Listing(
+        endpoint_id=endpoint,
+        metadata=metadata_of(endpoint, documents, texts, licence, made.examples[0].output.file),
+        pricing=price(texts.price_usd, cost),
+        examples=made.examples,
+        api=api_of(documents),
+        facts=facts_of(documents),
+        licence=licence,
+        release=release_of(documents),
+        contact=Contact(sender=texts.sender, recipient=texts.recipient, support=texts.support),
+        open_questions=tuple(Question(topic=topic, question=question) for topic, question in QUESTIONS),
+        receipts={name: receipt(f"receipts/{name}.json", files) for name in documents},
+    )
+
+
+def metadata_of(endpoint: str, documents: Mapping[str, Any], texts: ListingTexts, licence: Licence, thumbnail: str) -> Metadata:
+    created = str(documents["release"].get("created_at") or "")[:10]
+    commercial = licence.host_paid_inference in lint.ALLOWED_VERDICTS
+    return Metadata(
+        display_name=texts.title,
+        category=texts.category,
+        description=texts.short_description,
+        tags=tuple(texts.tags),
+        thumbnail_url=thumbnail,
+        model_url=f"https://fal.run/{endpoint}",
+        license_type="commercial" if commercial else "private",
+        group=Group(key=endpoint.rpartition("/")[2], label=texts.title),
+        date=created or None,
+    )
+
+
+def licence_of(verdict: Mapping[str, Any]) -> Licence:
+    """The verdict as a page shows it: who is in the chain, what is owed, and the notices in full."""
+    nodes = tuple(
+        LicenceNode(
+            id=name_of(str(node["id"])),
+            role=node["role"],
+            license=str(node.get("license") or "unknown"),
+            revision=node.get("revision"),
+            identified_by=said(node.get("identified_by")),
+        )
+        for node in verdict.get("nodes", ())
+    )
+    ids = tuple(dict.fromkeys(node.license for node in nodes))
+    paid = verdict["uses"]["host_paid_inference"]
+    duties = [said(duty) for use in ("train_adapter", "host_paid_inference") for duty in verdict["uses"].get(use, {}).get("duties", ())]
+    return Licence(
+        name=" + ".join(ids),
+        ids=ids,
+        host_paid_inference=paid["verdict"],
+        verdict_hash=str(verdict["hash"]),
+        nodes=nodes,
+        duties=tuple(dict.fromkeys(duty for duty in duties if duty)),
+        notice_lines=tuple(verdict.get("notice_lines", ())),
+        display_lines=tuple(verdict.get("display_lines", ())),
+        notices=tuple(Notice(file=notice["file"], text=notice["text"]) for notice in verdict.get("notices", ())),
+    )
+
+
+def release_of(documents: Mapping[str, Any]) -> Release:
+    release = documents["release"]
+    evidence = release.get("evidence") or {}
+    environment = next((name for name in ("main", "candidate") if "images" in (evidence.get(name) or {})), None)
+    seen = evidence.get(environment, {}) if environment else {}
+    health = seen.get("health") or {}
+    return Release(
+        app=release["app"],
+        revision=release.get("revision"),
+        package=release["package"],
+        target=release["target"],
+        health={key: value for key, value in health.items() if value is None or isinstance(value, str | int | float | bool)},
+        smoke=smoke_of(documents, environment) if environment else None,
+    )
+
+
+def smoke_of(documents: Mapping[str, Any], environment: str) -> Smoke:
+    numbers = {name: figure(documents, "release", f"/evidence/{environment}/{name}", "{}") for name in ("unauthenticated_status", "images", "units")}
+    return Smoke(environment=environment, **numbers)
+
+
+def endpoint_of(release: Mapping[str, Any]) -> str:
+    """owner/app, from the app's name or from the address that the platform gave it."""
+    app = str(release["app"])
+    path = urlsplit(str((release.get("urls") or {}).get("run", ""))).path.strip("/")
+    owner, _, name = path.partition("/")
+    return f"{owner}/{app}" if "/" not in app and name.split("/")[0] == app else app
+
+
+def said(value: object) -> str | None:
+    """What a reason, duty or witness says, whether it came as text or as a record."""
+    if isinstance(value, Mapping):
+        value = value.get("text") or value.get("code") or value.get("kind")
+    if isinstance(value, list | tuple):
+        value = ", ".join(str(item) for item in value)
+    return str(value) if value else None
+
+
+def rendered(listing: Listing, files: Mapping[str, bytes], date: datetime | None) -> dict[str, bytes]:
+    """Every text of the draft, as UTF-8."""
+    texts = {
+        "listing.json": dumped(listing),
+        "index.html": render.page(listing, files),
+        "MODEL_CARD.md": render.model_card(listing),
+        "about.md": render.about(listing),
+        "llms.txt": render.llms_txt(listing),
+    }
+    written = {name: text.encode() for name, text in texts.items()}
+    attached = {name: written[name] for name in ("index.html", "MODEL_CARD.md", "listing.json")}
+    return written | {"request.eml": mail.composed(listing, render.mail_body(listing), attached, date=date)}
+
+
+def write(out: Path, files: Mapping[str, bytes]) -> None:
+    for name, content in sorted(files.items()):
+        path = out / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+
+
+def read(path: Path) -> dict[str, Any]:
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ListingError(f"{path}: not readable as JSON ({' '.join(str(error).split())}); evaluate the adapter again") from None
+    assert isinstance(document, dict), path
+    return document
+
+
+def receipt(path: str, files: Mapping[str, bytes]) -> Receipt:
+    return Receipt(path=path, sha256=hashlib.sha256(files[path]).hexdigest())
+
+
+def canonical(document: Mapping[str, Any]) -> bytes:
+    """Sorted JSON; dates of a database row become text."""
+    return (json.dumps(document, indent=1, sort_keys=True, ensure_ascii=False, default=str) + "\n").encode()

@@ -1,0 +1,182 @@
+"""Facts read from what was made: each number is a Figure that says which file, and where in it, it was read from. Pure."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from serving.listing.errors import ListingError
+from serving.listing.model import Api, Evaluation, Facts, Figure, HeldOut, Parameter, TrainingData
+
+Documents = Mapping[str, Any]
+MAX_SHOWN_PICTURES = 60
+
+
+def facts_of(documents: Documents) -> Facts:
+    """Facts from the documents `bundle`, `evaluation`, `dataset` and (optional) `settings`, by receipt id."""
+    bundle = documents["bundle"]
+    settings = documents.get("settings")
+    trigger = bundle.get("trigger")
+    resolution = figure(documents, "bundle", "/resolution", "{} px")
+    return Facts(
+        base=name_of(str(at(documents, "bundle", "/base/ref"))),
+        family=str(bundle["family"]),
+        training_data=training_data(documents),
+        evaluation=evaluation(documents),
+        trigger=trigger or None,
+        strength=figure(documents, "bundle", "/scale", "{:g}"),
+        resolution=resolution,
+        settings={
+            "num_inference_steps": figure(documents, "bundle", "/inference/steps", "{}"),
+            "guidance_scale": figure(documents, "bundle", "/inference/guidance_scale", "{:g}"),
+        },
+        limits=limits(resolution, documents),
+        safety=safety(settings),
+        marking=(
+            "Pictures leave without a machine-readable mark: neither signed metadata nor an invisible watermark is in this release. "
+            "It is to be added before callers are served where the law asks for it; until then, say that pictures are generated."
+        ),
+    )
+
+
+def training_data(documents: Documents) -> TrainingData:
+    train = figure(documents, "dataset", "/counts/train", "{}")
+    held_out = figure(documents, "dataset", "/counts/held_out", "{}")
+    dataset = documents["dataset"]
+    return TrainingData(
+        statement=(
+            f"Trained on {train.text} pictures. {held_out.text} more were kept out of training and are what the evaluation "
+            "measures. Every picture is named by its hash in the dataset's manifest."
+        ),
+        train=train,
+        held_out=held_out,
+        license=dataset.get("license"),
+        source=dataset.get("source") or None,
+    )
+
+
+def evaluation(documents: Documents) -> Evaluation:
+    """Held-out losses (fixed noise, fixed sigmas), and on how many pictures the adapter is the better one."""
+    document = documents["evaluation"]
+    pictures = document.get("per_picture") or []
+    relative = figure(documents, "evaluation", "/loss/relative", "{:+.1%}")
+    held_out = figure(documents, "evaluation", "/held_out", "{}")
+    learned = bool(document["learned"])
+    verdict = "The gate calls that learned." if learned else "The gate does not call that learned."
+    return Evaluation(
+        statement=(
+            f"Denoising loss on {held_out.text} pictures that training never saw, with the same noise and the same noise levels for base "
+            f"and adapter: {relative.text} against the base. {verdict}"
+        ),
+        learned=learned,
+        held_out=held_out,
+        base_loss=figure(documents, "evaluation", "/loss/base", "{:.4f}"),
+        adapter_loss=figure(documents, "evaluation", "/loss/adapter", "{:.4f}"),
+        relative=relative,
+        interval=interval(documents),
+        better=better(pictures),
+        per_picture=tuple(
+            HeldOut(caption=item["caption"], base=round(item["base"], 4), adapter=round(item["adapter"], 4))
+            for item in pictures[:MAX_SHOWN_PICTURES]
+        ),
+    )
+
+
+def interval(documents: Documents) -> tuple[Figure, Figure] | None:
+    """Bootstrap interval of adapter minus base; None where the evaluation has none."""
+    if not documents["evaluation"].get("bootstrap"):
+        return None
+    low, high = (figure(documents, "evaluation", f"/bootstrap/{side}", "{:+.4f}") for side in ("low", "high"))
+    return low, high
+
+
+def better(pictures: list[dict[str, Any]]) -> Figure | None:
+    if not pictures:
+        return None
+    count = sum(item["adapter"] < item["base"] for item in pictures)
+    return Figure(value=count, text=str(count), receipt="evaluation", pointer="/per_picture", count_of="adapter < base")
+
+
+def limits(resolution: Figure, documents: Documents) -> tuple[str, ...]:
+    """What a buyer should know before the first call."""
+    lines = [
+        f"Trained at {resolution.text}; other sizes are not evaluated.",
+        "The evaluation measures denoising loss. It says that the style was learned, not that people prefer the pictures.",
+        "What the base can not draw, the adapter can not draw either.",
+        "Memorisation of training pictures was not measured in this release.",
+        "Time and cost of a request on fal's GPUs were not measured in this release.",
+    ]
+    if documents["bundle"].get("trigger"):
+        lines.insert(1, "Without the trigger word in the prompt the style may be weaker: no prompt without it was evaluated.")
+    return tuple(lines)
+
+
+def safety(settings: Mapping[str, Any] | None) -> str:
+    if settings is None:
+        return "How the app checks prompts and pictures is not stated in this draft: ask before listing."
+    if settings.get("safety", {}).get("enabled"):
+        return "A prompt filter is always on, and every picture passes a checker: what it flags is withheld and not billed."
+    return "A prompt filter is always on. Pictures are not checked by a classifier in this release."
+
+
+def api_of(documents: Documents) -> Api:
+    """Request and answer of the endpoint, with the package's defaults and bounds where its settings are given."""
+    bundle, settings = documents["bundle"], documents.get("settings") or {}
+    limit, size = settings.get("limits", {}), settings.get("default_size")
+
+    def up_to(name: str, start: int = 1) -> str | None:
+        return f"{start} to {limit[name]}" if name in limit else None
+
+    sides = f"sides {limit['min_side']} to {limit['max_side']}, in steps of {limit['multiple']}; area up to {limit['max_area']} px" if limit else None
+    prompt = f"up to {limit['max_prompt_bytes']} bytes" if limit else None
+    default_size = f"{size['width']} x {size['height']}" if size else None
+    steps, guidance = bundle["inference"]["steps"], bundle["inference"]["guidance_scale"]
+    rows = (
+        Parameter(name="prompt", type="string", required=True, bounds=prompt, description="What the picture shows."),
+        Parameter(name="image_size", type="preset or {width, height}", default=default_size, bounds=sides, description="Size of the picture in pixels."),
+        Parameter(name="num_inference_steps", type="integer", default=f"{steps}", bounds=up_to("max_steps"), description="Denoising steps."),
+        Parameter(name="guidance_scale", type="number", default=f"{guidance:g}", description="How closely the picture follows the prompt."),
+        Parameter(name="seed", type="integer", description="The same seed and input give the same picture; drawn at random if absent."),
+        Parameter(name="lora_scale", type="number", default=f"{bundle['scale']:g}", description="Strength of the trained style; zero is the base."),
+        Parameter(name="num_images", type="integer", default="1", bounds=up_to("max_images"), description="How many pictures; each is one unit."),
+        Parameter(name="enable_safety_checker", type="boolean", default="true", description="Whether the picture checker, where there is one, is on."),
+        Parameter(name="output_format", type="jpeg, png or webp", default="jpeg", description="File format."),
+        Parameter(name="sync_mode", type="boolean", default="false", description="Answer with data URIs instead of links."),
+    )
+    answer = (
+        Parameter(name="images", type="list of {url, content_type, width, height}", description="The delivered pictures; these are billed, no others."),
+        Parameter(name="seed", type="integer", description="Seed of the first picture."),
+        Parameter(name="has_nsfw_concepts", type="list of boolean", description="One for each delivered picture."),
+        Parameter(name="timings", type="object", description="Seconds spent, by stage."),
+        Parameter(name="prompt", type="string", description="The prompt that was used."),
+        Parameter(name="undelivered", type="list of {index, reason}", description="What was asked for, not delivered and not billed."),
+    )
+    return Api(input=rows, output=answer)
+
+
+def figure(documents: Documents, receipt: str, pointer: str, shown: str) -> Figure:
+    """The number at `pointer` of a document. ListingError where there is none."""
+    value = at(documents, receipt, pointer)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ListingError(f"{receipt}{pointer}: got {value!r}, a number is needed for the listing; make the {receipt} again")
+    return Figure(value=value, text=shown.format(value).replace("-", "−").replace("%", " %"), receipt=receipt, pointer=pointer)
+
+
+def at(documents: Documents, receipt: str, pointer: str) -> Any:
+    """Resolve a JSON pointer (RFC 6901) in a document; None where it leads nowhere."""
+    value: Any = documents.get(receipt)
+    for part in pointer.split("/")[1:]:
+        key = part.replace("~1", "/").replace("~0", "~")
+        if isinstance(value, Mapping):
+            value = value.get(key)
+        elif isinstance(value, list) and re.fullmatch(r"\d+", key) and int(key) < len(value):
+            value = value[int(key)]
+        else:
+            return None
+    return value
+
+
+def name_of(ref: str) -> str:
+    """A Hub id as it is; of a folder only its own name, so that no listing tells where the author keeps files."""
+    if ref.startswith(("/", "~", ".", "file:")) or "\\" in ref:
+        return re.split(r"[/\\]", ref.rstrip("/\\"))[-1]
+    return ref.removeprefix("hf://")

@@ -1,0 +1,190 @@
+"""What a reviewer would send back, found before they see it. Pure: a listing and its files in, findings out."""
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from serving.listing.errors import DraftRefused
+from serving.listing.facts import at
+from serving.listing.model import Facts, Figure, Listing
+from serving.listing.pricing import loses_money
+
+CATEGORIES = frozenset(
+    "text-to-image image-to-image text-to-video image-to-video video-to-video text-to-audio text-to-speech speech-to-text audio-to-audio "
+    "text-to-3d image-to-3d vision llm training json".split()
+)
+MAX_TITLE, MAX_DESCRIPTION = 60, 160
+PLACEHOLDER = re.compile(r"\b(lorem ipsum|todo|tbd|xxx+|placeholder|changeme|change me|your[ -](?:name|title|text)|insert here|foo|foobar)\b|<[a-z _-]+>", re.I)
+ADDRESS = re.compile(r"[^@\s<>]+@[^@\s<>]+\.[^@\s<>]+")
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
+ALLOWED_VERDICTS = ("allow", "duties")
+
+Level = Literal["error", "warning"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Finding:
+    code: str
+    level: Level
+    where: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.message} [{self.code}]"
+
+
+def linted(listing: Listing, files: Mapping[str, bytes]) -> tuple[Finding, ...]:
+    """All findings, errors first; `files` are those beside the listing, by relative path."""
+    rules = (texts(listing), contact(listing), category(listing), numbers(listing, files), pictures(listing, files), rights(listing), market(listing))
+    found = [finding for rule in rules for finding in rule]
+    return tuple(sorted(found, key=lambda finding: finding.level != "error"))
+
+
+def refuse_errors(findings: tuple[Finding, ...]) -> None:
+    """DraftRefused with one line an error; warnings pass."""
+    errors = [str(finding) for finding in findings if finding.level == "error"]
+    if errors:
+        raise DraftRefused("\n".join(errors))
+
+
+def texts(listing: Listing) -> Iterator[Finding]:
+    """Length, blank, placeholders and control characters of what the author wrote."""
+    written = {"title": listing.metadata.display_name, "short_description": listing.metadata.description}
+    for (where, text), limit in zip(written.items(), (MAX_TITLE, MAX_DESCRIPTION), strict=True):
+        if not text.strip():
+            yield error("empty", where, "is empty; write it in the job's listing")
+        if len(text) > limit:
+            yield error("too-long", where, f"has {len(text)} characters; at most {limit} fit the card")
+    written |= {f"tags[{index}]": tag for index, tag in enumerate(listing.metadata.tags)}
+    for where, text in written.items():
+        if found := PLACEHOLDER.search(text):
+            yield error("placeholder", where, f"still says {found[0]!r}; write the real text")
+        if found := CONTROL.search(text):
+            yield error("control-character", where, f"holds {found[0]!r}; write it on one line")
+
+
+def contact(listing: Listing) -> Iterator[Finding]:
+    """From, To and support must be there; From and To must be addresses on one line."""
+    people = listing.contact
+    for where, text in (("sender", people.sender), ("recipient", people.recipient), ("support", people.support)):
+        if not text.strip():
+            yield error("empty", where, f"is empty; set listing.{where} in the job")
+        elif CONTROL.search(text):
+            yield error("control-character", where, "holds a line break or another control character; write it on one line")
+        elif where != "support" and not ADDRESS.search(text):
+            yield error("no-address", where, f"got {text!r}; write an address such as Studio <studio@example.org>")
+
+
+def category(listing: Listing) -> Iterator[Finding]:
+    if listing.metadata.category not in CATEGORIES:
+        yield error("category", "category", f"got {listing.metadata.category!r}; fal's are {', '.join(sorted(CATEGORIES))}")
+
+
+def numbers(listing: Listing, files: Mapping[str, bytes]) -> Iterator[Finding]:
+    """Every figure is in its receipt, every receipt is the file that it was, and statements use no other numbers."""
+    documents = {}
+    for name, receipt in listing.receipts.items():
+        content = files.get(receipt.path)
+        if content is None or hashlib.sha256(content).hexdigest() != receipt.sha256:
+            yield error("receipt", f"receipts.{name}", f"{receipt.path} is {'missing' if content is None else 'another file now'}; draft again")
+        else:
+            documents[name] = json.loads(content)
+    known = list(figures(listing))
+    for where, figure in known:
+        stored = at(documents, figure.receipt, figure.pointer)
+        if figure.receipt not in listing.receipts:
+            yield error("no-receipt", where, f"{figure.text} has no receipt; a number needs the file that it came from")
+        elif figure.receipt in documents and (stored is None or (figure.count_of is None and stored != figure.value)):
+            yield error("receipt-differs", where, f"says {figure.value}, the receipt says {stored} at {figure.pointer}; draft again")
+    shown = {number for _, figure in known for number in NUMBER.findall(figure.text)}
+    for where, statement in statements(listing.facts):
+        for number in NUMBER.findall(statement):
+            if number not in shown:
+                yield error("no-receipt", where, f"says {number}, and no figure of the listing does; take it out or measure it")
+
+
+def pictures(listing: Listing, files: Mapping[str, bytes]) -> Iterator[Finding]:
+    """Examples are there, are the files that were made, and can be described to somebody who does not see them."""
+    if not listing.examples:
+        yield error("no-examples", "examples", "there are none; call the deployed app for at least one")
+    for index, example in enumerate(listing.examples):
+        for role in ("output", "base", "real"):
+            picture = getattr(example, role)
+            content = files.get(picture.file) if picture else None
+            if picture and (content is None or hashlib.sha256(content).hexdigest() != picture.sha256):
+                state = "missing" if content is None else "not the file that was made"
+                yield error("example", f"examples[{index}].{role}", f"{picture.file} is {state}; draft again")
+        if not example.alt.strip():
+            yield error("no-alt", f"examples[{index}].alt", "is empty; say what the picture shows")
+
+
+def rights(listing: Listing) -> Iterator[Finding]:
+    if listing.licence.host_paid_inference not in ALLOWED_VERDICTS:
+        got = listing.licence.host_paid_inference
+        yield error("licence", "licence.host_paid_inference", f"the verdict is {got!r}; a listing needs 'allow' or 'duties' (`lorasmith license report`)")
+    for line in listing.licence.display_lines:
+        if not line.strip():
+            yield error("licence", "licence.display_lines", "one is empty; a line that a licence demands can not be blank")
+
+
+def market(listing: Listing) -> Iterator[Finding]:
+    """What does not stop a draft, and what fal would ask about first."""
+    release = listing.release
+    if "/" not in listing.endpoint_id:
+        yield error("endpoint", "endpoint_id", f"got {listing.endpoint_id!r}; callers need owner/app")
+    if release.smoke is None:
+        yield error("no-evidence", "release.smoke", "there is no smoke test of this release; deploy it again")
+    elif release.smoke.units.value != release.smoke.images.value:
+        yield error("billing", "release.smoke", f"{release.smoke.units.text} units were billed for {release.smoke.images.text} images")
+    if not release.health:
+        yield warning("no-health", "release.health", "no answer of the health check is recorded")
+    if release.target != "fal":
+        yield warning("not-on-fal", "release.target", f"is {release.target!r}; deploy with --target fal before the mail is sent")
+    if not listing.facts.evaluation.learned:
+        yield warning("not-learned", "facts.evaluation", "the adapter did not measurably learn; the page says so")
+    if listing.pricing.unit_price_usd is None:
+        yield warning("no-price", "pricing", "is left open; set listing.price_usd in the job to ask for one")
+    if loses_money(listing.pricing):
+        yield warning("price-below-cost", "pricing", listing.pricing.rationale)
+
+
+def figures(listing: Listing) -> Iterator[tuple[str, Figure]]:
+    """Every figure in facts and release, with its place."""
+
+    def walk(where: str, value: object) -> Iterator[tuple[str, Figure]]:
+        if isinstance(value, Figure):
+            yield where, value
+        elif hasattr(value, "model_fields_set"):
+            for name in type(value).model_fields:
+                yield from walk(f"{where}.{name}", getattr(value, name))
+        elif isinstance(value, dict):
+            for name, item in value.items():
+                yield from walk(f"{where}.{name}", item)
+        elif isinstance(value, tuple):
+            for index, item in enumerate(value):
+                yield from walk(f"{where}[{index}]", item)
+
+    yield from walk("facts", listing.facts)
+    yield from walk("release", listing.release)
+
+
+def statements(facts: Facts) -> Iterator[tuple[str, str]]:
+    """Sentences in which a number would be a claim."""
+    yield "facts.training_data.statement", facts.training_data.statement
+    yield "facts.evaluation.statement", facts.evaluation.statement
+    yield "facts.safety", facts.safety
+    yield "facts.marking", facts.marking
+    for index, line in enumerate(facts.limits):
+        yield f"facts.limits[{index}]", line
+
+
+def error(code: str, where: str, message: str) -> Finding:
+    return Finding(code=code, level="error", where=where, message=message)
+
+
+def warning(code: str, where: str, message: str) -> Finding:
+    return Finding(code=code, level="warning", where=where, message=message)

@@ -1,0 +1,259 @@
+"""The listing as data: one frozen document, field names as in fal's model API, and a receipt for every number."""
+
+import json
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from serving.listing.errors import ListingError
+
+SCHEMA: Literal["lorasmith/listing/1"] = "lorasmith/listing/1"
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+
+Scalar = int | float | str | bool | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ListingTexts:
+    """What the author writes; everything else in a listing is read from what was made."""
+
+    title: str
+    short_description: str
+    category: str = "text-to-image"
+    tags: tuple[str, ...] = ()
+    sender: str = ""
+    recipient: str = ""
+    support: str = ""
+    price_usd: float | None = None
+
+
+class Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Receipt(Part):
+    """Where numbers come from: a file beside the listing, and its hash."""
+
+    path: str = Field(description="Relative to the folder of the listing")
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+
+
+class Figure(Part):
+    """One number, as it is stored and as it is shown, with the place that it was read from."""
+
+    value: int | float = Field(allow_inf_nan=False)
+    text: str = Field(description="As pages show it")
+    receipt: str = Field(description="Id in receipts")
+    pointer: str = Field(description="JSON pointer (RFC 6901) in the receipt")
+    count_of: str | None = Field(None, description="What was counted below the pointer; without it the pointer leads to the value itself")
+
+
+class Group(Part):
+    key: str
+    label: str
+
+
+class Metadata(Part):
+    """The card, as `GET /v1/models` gives it."""
+
+    display_name: str
+    category: str
+    description: str
+    status: Literal["active", "deprecated"] = "active"
+    tags: tuple[str, ...] = ()
+    thumbnail_url: str = Field(description="File beside the listing until fal hosts it")
+    model_url: str
+    github_url: str | None = None
+    license_type: Literal["commercial", "research", "private"]
+    group: Group | None = None
+    kind: Literal["inference", "training"] = "inference"
+    date: str | None = Field(None, description="Day of the release (ISO 8601)")
+    highlighted: bool = False
+    pinned: bool = False
+
+
+class Cost(Part):
+    """What one unit costs to make, in US dollars."""
+
+    gpu_seconds: float = Field(gt=0)
+    gpu_seconds_source: str = Field(min_length=1)
+    usd_per_second: float = Field(gt=0)
+    usd_per_second_source: str = Field(min_length=1)
+    usd_per_unit: float = Field(gt=0)
+
+
+class Pricing(Part):
+    unit: Literal["image"] = "image"
+    unit_price_usd: float | None = None
+    currency: Literal["USD"] = "USD"
+    basis: Literal["asked by the author", "break-even", "to be agreed"]
+    label: str = Field(description="As pages show it")
+    rationale: str
+    cost: Cost | None = None
+
+
+class Picture(Part):
+    file: str
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    width: int = Field(ge=1)
+    height: int = Field(ge=1)
+
+
+class Example(Part):
+    """One call of the deployed app; base and real stand beside it where the evaluation has the same prompt (and seed)."""
+
+    input: dict[str, Scalar]
+    output: Picture
+    seed: int
+    alt: str
+    base: Picture | None = None
+    real: Picture | None = None
+
+
+class Parameter(Part):
+    name: str
+    type: str
+    required: bool = False
+    default: str | None = None
+    bounds: str | None = None
+    description: str
+
+
+class Api(Part):
+    input: tuple[Parameter, ...]
+    output: tuple[Parameter, ...]
+
+
+class TrainingData(Part):
+    statement: str
+    train: Figure
+    held_out: Figure
+    license: str | None
+    source: str | None
+
+
+class HeldOut(Part):
+    caption: str
+    base: float
+    adapter: float
+
+
+class Evaluation(Part):
+    statement: str
+    learned: bool
+    held_out: Figure
+    base_loss: Figure
+    adapter_loss: Figure
+    relative: Figure
+    interval: tuple[Figure, Figure] | None
+    better: Figure | None = Field(description="Held-out pictures on which the adapter's loss is below the base's")
+    per_picture: tuple[HeldOut, ...]
+
+
+class Facts(Part):
+    base: str
+    family: str
+    training_data: TrainingData
+    evaluation: Evaluation
+    trigger: str | None
+    strength: Figure
+    resolution: Figure
+    settings: dict[str, Figure] = Field(description="Recommended inference settings, as request fields")
+    limits: tuple[str, ...]
+    safety: str
+    marking: str
+
+
+class LicenceNode(Part):
+    id: str
+    role: str
+    license: str
+    revision: str | None = None
+    identified_by: str | None = None
+
+
+class Notice(Part):
+    file: str
+    text: str
+
+
+class Licence(Part):
+    """The verdict on every right that the endpoint rests on."""
+
+    name: str
+    ids: tuple[str, ...]
+    host_paid_inference: str
+    verdict_hash: str
+    nodes: tuple[LicenceNode, ...]
+    duties: tuple[str, ...]
+    notice_lines: tuple[str, ...]
+    display_lines: tuple[str, ...]
+    notices: tuple[Notice, ...]
+
+
+class Smoke(Part):
+    """What a second caller saw on the deployed app."""
+
+    environment: str
+    unauthenticated_status: Figure
+    images: Figure
+    units: Figure
+
+
+class Release(Part):
+    app: str
+    revision: str | None
+    package: str
+    target: str
+    health: dict[str, Scalar]
+    smoke: Smoke | None
+
+
+class Contact(Part):
+    sender: str
+    recipient: str
+    support: str
+
+
+class Question(Part):
+    topic: str
+    question: str
+
+
+class Listing(Part):
+    """Everything that page, card, about text, llms.txt and mail are rendered from."""
+
+    schema_: Literal["lorasmith/listing/1"] = Field(SCHEMA, alias="schema")
+    endpoint_id: str
+    metadata: Metadata
+    pricing: Pricing
+    examples: tuple[Example, ...]
+    api: Api
+    facts: Facts
+    licence: Licence
+    release: Release
+    contact: Contact
+    open_questions: tuple[Question, ...]
+    receipts: dict[str, Receipt]
+
+
+def json_schema() -> dict[str, Any]:
+    """JSON Schema (2020-12) of listing.json; docs/schemas/listing.schema.json is this, and a test holds them equal."""
+    schema = Listing.model_json_schema(by_alias=True, mode="serialization")
+    return {"$schema": DIALECT, "$id": "lorasmith/listing/1", **schema}
+
+
+def dumped(listing: Listing) -> str:
+    """listing.json: indented, Unicode as it is, one newline at the end; the same listing gives the same bytes."""
+    return json.dumps(listing.model_dump(mode="json", by_alias=True), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def parsed(text: str, source: str = "listing.json") -> Listing:
+    """Read listing.json back, also after an edit by hand; ListingError names the first field at fault."""
+    try:
+        return Listing.model_validate_json(text)
+    except ValidationError as error:
+        fault = error.errors(include_url=False)[0]
+        field = ".".join(str(part) for part in fault["loc"]) or "listing"
+        raise ListingError(f"{source}: {field}: {fault['msg'].lower()}; see docs/schemas/listing.schema.json") from None

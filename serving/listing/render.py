@@ -1,0 +1,185 @@
+"""From listing.json to what people read: page, model card, about text, llms.txt and the body of the mail. Pure; hostile texts stay texts."""
+
+import base64
+import io
+import json
+import re
+import shlex
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+from urllib.parse import quote
+
+import yaml
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from PIL import Image
+
+from serving.listing.model import Example, Listing
+
+INLINE_SIDE = 640  # pixels; larger pictures travel in the page as a smaller JPEG, so that the page fits into a mail
+HUB_LICENCES = frozenset("apache-2.0 mit bsd-2-clause bsd-3-clause cc-by-4.0 cc-by-sa-4.0 cc0-1.0 openrail openrail++ creativeml-openrail-m unlicense".split())
+HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
+MARKDOWN = re.compile(r"([\\`*_{}\[\]<>#|~!])")
+
+
+class Verbatim(str):
+    """Text that a Markdown or plain template prints as it is: code, or a licence text inside a fence."""
+
+    __slots__ = ()
+
+
+def page(listing: Listing, files: Mapping[str, bytes]) -> str:
+    """index.html: one file, pictures as data URIs, no script, nothing fetched."""
+    return html().get_template("index.html.j2").render(**context(listing), src=lambda file: inlined(files[file]), rows=chart(listing))
+
+
+def model_card(listing: Listing) -> str:
+    """MODEL_CARD.md with the front-matter that the Hugging Face Hub reads."""
+    fields = front_matter(listing)
+    front = yaml.safe_dump(fields, sort_keys=False, allow_unicode=True, width=120)
+    return f"---\n{front}---\n\n" + markdown().get_template("MODEL_CARD.md.j2").render(**context(listing), front=fields)
+
+
+def about(listing: Listing) -> str:
+    """about.md: the docstring of the root endpoint, which fal shows above the API."""
+    return markdown().get_template("about.md.j2").render(**context(listing))
+
+
+def llms_txt(listing: Listing) -> str:
+    """llms.txt: overview, pricing, input, output and usage, as plain as can be."""
+    return plain().get_template("llms.txt.j2").render(**context(listing))
+
+
+def mail_body(listing: Listing) -> str:
+    """The letter itself, plain text."""
+    return plain().get_template("request.txt.j2").render(**context(listing))
+
+
+def front_matter(listing: Listing) -> dict[str, Any]:
+    """YAML of the card. A base that is no Hub id is left out: the Hub would link it to somebody else's model."""
+    facts = listing.facts
+    licence = next((node.license.lower() for node in listing.licence.nodes if node.role == "adapter"), "")
+    front: dict[str, Any] = {"license": licence} if licence in HUB_LICENCES else {"license": "other", "license_name": "served-not-distributed"}
+    if HUB_ID.fullmatch(facts.base):
+        front |= {"base_model": facts.base, "base_model_relation": "adapter"}
+    front |= {"library_name": "diffusers", "pipeline_tag": listing.metadata.category}
+    front["tags"] = list(dict.fromkeys(("lora", "diffusers", facts.family, *listing.metadata.tags)))
+    if facts.trigger:
+        front["instance_prompt"] = facts.trigger
+    front["widget"] = [{"text": example.input["prompt"], "output": {"url": example.output.file}} for example in listing.examples]
+    return front | {"thumbnail": listing.metadata.thumbnail_url}
+
+
+def context(listing: Listing) -> dict[str, Any]:
+    """What every template gets."""
+    return {
+        "listing": listing,
+        "card": listing.metadata,
+        "facts": listing.facts,
+        "licence": listing.licence,
+        "release": listing.release,
+        "pricing": listing.pricing,
+        "compared": [example for example in listing.examples if example.base],
+        "others": [example for example in listing.examples if not example.base],
+        "snippets": snippets(listing),
+    }
+
+
+def snippets(listing: Listing) -> dict[str, str]:
+    """The first example as a call, in three languages; JSON literals are literals in Python and JavaScript too."""
+    arguments = first_call(listing.examples[0]) if listing.examples else {}
+    body = json.dumps(arguments, indent=4, ensure_ascii=False)
+    endpoint = json.dumps(listing.endpoint_id)
+    python = f"import fal_client\n\nresult = fal_client.subscribe(\n    {endpoint},\n    arguments={indented(body)},\n)\nprint(result[\"images\"][0][\"url\"])"
+    script = (
+        'import { fal } from "@fal-ai/client";\n\n'
+        f"const result = await fal.subscribe({endpoint}, {{\n    input: {indented(body)},\n}});\nconsole.log(result.data.images[0].url);"
+    )
+    curl = (
+        f"curl {shlex.quote(listing.metadata.model_url)} \\\n"
+        '    -H "Authorization: Key $FAL_KEY" \\\n'
+        '    -H "Content-Type: application/json" \\\n'
+        f"    -d {shlex.quote(json.dumps(arguments, ensure_ascii=False))}"
+    )
+    return {"Python": python, "JavaScript": script, "cURL": curl}
+
+
+def first_call(example: Example) -> dict[str, Any]:
+    return {key: example.input[key] for key in ("prompt", "seed") if key in example.input}
+
+
+def indented(text: str) -> str:
+    return text.replace("\n", "\n    ")
+
+
+def chart(listing: Listing) -> list[dict[str, Any]]:
+    """Held-out pictures by base loss, with the two dots of each row in percent of the track's width."""
+    pictures = sorted(listing.facts.evaluation.per_picture, key=lambda picture: (-picture.base, picture.caption))
+    losses = [loss for picture in pictures for loss in (picture.base, picture.adapter)]
+    low, span = min(losses, default=0.0), (max(losses, default=1.0) - min(losses, default=0.0)) or 1.0
+    return [
+        {
+            "picture": picture,
+            "base": round(100 * (picture.base - low) / span, 2),
+            "adapter": round(100 * (picture.adapter - low) / span, 2),
+            "better": picture.adapter < picture.base,
+        }
+        for picture in pictures
+    ]
+
+
+def inlined(content: bytes) -> str:
+    """A data URI of a picture; small ones as they are, large ones scaled down to INLINE_SIDE."""
+    with Image.open(io.BytesIO(content)) as picture:
+        kind, small = str(picture.format or "png").lower(), max(picture.size) <= INLINE_SIDE
+        if not small:
+            picture.thumbnail((INLINE_SIDE, INLINE_SIDE), Image.Resampling.LANCZOS)
+            buffer = io.BytesIO()
+            picture.convert("RGB").save(buffer, "JPEG", quality=88)
+            kind, content = "jpeg", buffer.getvalue()
+    return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
+
+
+@cache
+def html() -> Environment:
+    return environment(autoescape=True)
+
+
+@cache
+def markdown() -> Environment:
+    """Every value is escaped for inline Markdown unless a template says `code` or `fenced`."""
+    return environment(autoescape=False, finalize=lambda value: value if isinstance(value, Verbatim) else inline_markdown(str(value)))
+
+
+@cache
+def plain() -> Environment:
+    return environment(autoescape=False, finalize=lambda value: value if isinstance(value, Verbatim) else " ".join(str(value).split()))
+
+
+def environment(**options: Any) -> Environment:
+    made = Environment(
+        loader=PackageLoader("serving.listing"), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True, **options
+    )
+    made.filters |= {"code": code, "fenced": fenced, "link": link}
+    return made
+
+
+def inline_markdown(text: str) -> str:
+    """One line of Markdown that shows `text` and nothing else."""
+    return MARKDOWN.sub(r"\\\1", " ".join(text.split()))
+
+
+def code(text: object) -> Verbatim:
+    """An inline code span; backticks would end it, so they become apostrophes, and pipes stay out of table cells."""
+    return Verbatim("`" + " ".join(str(text).split()).replace("`", "'").replace("|", "\\|") + "`")
+
+
+def link(path: str) -> Verbatim:
+    """A relative address inside of parentheses."""
+    return Verbatim(quote(path))
+
+
+def fenced(text: str, language: str = "") -> Verbatim:
+    """A code block whose fence is longer than any run of backticks inside."""
+    fence = "`" * max(3, 1 + max((len(run) for run in re.findall(r"`+", text)), default=0))
+    return Verbatim(f"{fence}{language}\n{text.rstrip()}\n{fence}")

@@ -1,0 +1,1 @@
+"""From an adapter bundle to a release: package, registry, platform, deploy, smoke test."""

@@ -1,0 +1,225 @@
+"""Start, find and stop the sandbox, and read its ledger; the daemon itself is server.py."""
+
+import contextlib
+import fcntl
+import json
+import os
+import signal
+import ssl
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .accounts import CALLER, OWNER, read_keys
+from .errors import PortInUse, SandboxError, StartFailed
+from .server import LOCK_FILE, RUN_FILE, hosts
+
+START_SECONDS = 30.0
+STOP_SECONDS = 20.0
+# What the daemon may see of the environment of its starter: no key or token of anybody.
+PASSED_ON = (
+    *("PATH", "HOME", "USER", "LANG", "LC_ALL", "TZ", "TMPDIR", "OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES", "LD_LIBRARY_PATH"),
+    *("VIRTUAL_ENV", "XDG_CACHE_HOME", "HF_HOME", "HF_ENDPOINT", "HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"),
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Running:
+    """A sandbox that answers; `env` is what a child process needs on top of its own environment to talk to it as the owner."""
+
+    address: str
+    pid: int
+    env: dict[str, str]
+    owner_key: str
+    caller_key: str
+    owner: str
+    ca_file: Path
+
+
+def up(home: Path, *, port: int = 0, shared_enabled: bool = True) -> Running:
+    """The sandbox of `home`, started as a daemon unless a healthy one runs; PortInUse or StartFailed with one line otherwise."""
+    folder = _folder(home)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder.chmod(0o700)
+    (folder / "logs").mkdir(mode=0o700, exist_ok=True)
+    with _turn(folder / "up.lock"):
+        running = status(home)
+        if running is not None:
+            _same_settings(folder, running, port=port, shared_enabled=shared_enabled)
+            return running
+        down(home)
+        _start(folder, home, port=port, shared_enabled=shared_enabled)
+    found = status(home)
+    if found is None:
+        raise StartFailed(f"the sandbox ended right after its start; see {folder / 'logs' / 'sandbox.log'}")
+    return found
+
+
+def status(home: Path) -> Running | None:
+    """The running sandbox, or None where none answers."""
+    folder = _folder(home)
+    run = _run_file(folder)
+    if run is None or not _held(folder / LOCK_FILE):
+        return None
+    address = f"127.0.0.1:{run['port']}"
+    if _instance_at(address, folder / "tls" / "ca.pem") != run["instance"]:
+        return None
+    keys = read_keys(folder / "keys.json")
+    return Running(
+        address=address,
+        pid=run["pid"],
+        env=_environment(folder, address, keys[OWNER]),
+        owner_key=keys[OWNER],
+        caller_key=keys[CALLER],
+        owner=OWNER,
+        ca_file=folder / "tls" / "ca.pem",
+    )
+
+
+def down(home: Path) -> bool:
+    """Stop the sandbox and all its runners; False where there was none."""
+    folder = _folder(home)
+    run = _run_file(folder)
+    if run is None or not _held(folder / LOCK_FILE):
+        return False
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(run["pid"], number)
+        deadline = time.monotonic() + STOP_SECONDS
+        while time.monotonic() < deadline:
+            if not _held(folder / LOCK_FILE):
+                return True
+            time.sleep(0.02)
+    raise SandboxError(f"the sandbox (process {run['pid']}) did not stop within {2 * STOP_SECONDS:.0f} s")
+
+
+def ledger(home: Path) -> list[dict[str, Any]]:
+    """Every request so far, oldest first; readable while the sandbox runs and after."""
+    from .state import State
+
+    path = _folder(home) / "state.db"
+    if not path.exists():
+        return []
+    state = State(path)
+    try:
+        return state.ledger()
+    finally:
+        state.close()
+
+
+def _folder(home: Path) -> Path:
+    return home.resolve() / "sandbox"
+
+
+def _start(folder: Path, home: Path, *, port: int, shared_enabled: bool) -> None:
+    root = Path(__file__).resolve().parents[2]
+    environment = {name: os.environ[name] for name in PASSED_ON if name in os.environ} | {"PYTHONPATH": str(root)}
+    command = [sys.executable, "-P", "-m", "serving.sandbox.server", "--home", str(home.resolve()), "--port", str(port)]
+    if not shared_enabled:
+        command.append("--no-shared")
+    log = folder / "logs" / "sandbox.log"
+    with log.open("ab") as errors:
+        started = subprocess.Popen(
+            command,
+            env=environment,
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            start_new_session=True,
+        )
+        assert started.stdout is not None
+        with started.stdout as pipe:
+            line = _first_line(pipe.fileno())
+        started.wait()
+    answer = json.loads(line) if line else {"error": f"the sandbox did not start; see {log}"}
+    if "error" in answer:
+        kind = PortInUse if "in use" in answer["error"] else StartFailed
+        raise kind(answer["error"])
+
+
+def _first_line(fd: int) -> bytes:
+    """What the daemon says when it is ready or gives up; empty where it ends or stays silent."""
+    import select
+
+    said, deadline = b"", time.monotonic() + START_SECONDS
+    while b"\n" not in said and (left := deadline - time.monotonic()) > 0:
+        if select.select([fd], [], [], left)[0]:
+            chunk = os.read(fd, 4096)
+            if not chunk:
+                break
+            said += chunk
+    return said
+
+
+def _same_settings(folder: Path, running: Running, *, port: int, shared_enabled: bool) -> None:
+    run = _run_file(folder) or {}
+    if port and not running.address.endswith(f":{port}"):
+        raise PortInUse(
+            f"the sandbox of this home runs at {running.address}, not at port {port}; stop it first, or leave out the port"
+        )
+    if run.get("shared_enabled") is not shared_enabled:
+        raise StartFailed("the running sandbox treats auth mode 'shared' otherwise; stop it first")
+
+
+def _run_file(folder: Path) -> dict[str, Any] | None:
+    try:
+        run: dict[str, Any] = json.loads((folder / RUN_FILE).read_text())
+    except FileNotFoundError:
+        return None
+    return run
+
+
+def _held(lock: Path) -> bool:
+    """Whether a daemon holds the lock."""
+    if not lock.exists():
+        return False
+    with lock.open("r") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
+@contextlib.contextmanager
+def _turn(lock: Path) -> Iterator[None]:
+    """One start at a time."""
+    with lock.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _instance_at(address: str, ca_file: Path) -> str | None:
+    try:
+        opener = urllib.request.build_opener(
+            urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=ssl.create_default_context(cafile=str(ca_file)))
+        )
+        with opener.open(f"https://{address}/sandbox.json", timeout=10) as reply:
+            return str(json.load(reply).get("instance"))
+    except (OSError, urllib.error.URLError, ValueError):
+        return None
+
+
+def _environment(folder: Path, address: str, key: str) -> dict[str, str]:
+    bundle = str(folder / "tls" / "bundle.pem")
+    bypass = ",".join(filter(None, (os.environ.get("NO_PROXY") or os.environ.get("no_proxy"), "127.0.0.1")))
+    return hosts(address) | {
+        "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH": bundle,
+        "SSL_CERT_FILE": bundle,
+        "FAL_KEY": key,
+        # The user's own profile, team and sign-in must not reach the sandbox, nor its key them.
+        "FAL_CONFIG_PATH": str(folder / "fal-config.toml"),
+        "FAL_PROFILE": "",
+        "FAL_FORCE_AUTH_BY_USER": "0",
+        "ISOLATE_TEST_MODE": "0",
+        "FAL_DONT_OPEN_LINKS": "1",
+        "NO_PROXY": bypass,
+        "no_proxy": bypass,
+    }

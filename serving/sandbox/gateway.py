@@ -1,0 +1,223 @@
+"""The gateway: who may call which app, what an app is told, and the ledger row of every request."""
+
+import asyncio
+import json
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from .accounts import Account, Keyring
+from .errors import SandboxError
+from .fleet import Fleet
+from .runners import Runner
+from .state import Alias, Entry, State, split_name
+
+REQUEST_SECONDS = 3600.0
+CANCELLED = 499
+UNITS = "x-fal-billable-units"
+REQUEST_ID = "x-fal-request-id"
+ERROR_TYPE = "x-fal-error-type"
+HOP_BY_HOP = frozenset(
+    ("connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "te", "trailer", "transfer-encoding", "upgrade")
+)
+# What a caller says about itself stays at the gateway; all of x-fal-* is the platform's own.
+NOT_FORWARDED = HOP_BY_HOP | {"authorization", "cookie", "host", "content-length", "forwarded", "x-forwarded-for"}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Call:
+    """A request that was let in, as the app shall see it."""
+
+    alias: Alias
+    caller: Account | None
+    method: str
+    path: str
+    query: bytes
+    headers: Mapping[str, str]
+    body: bytes
+    request_id: str = field(default_factory=lambda: str(uuid.uuid4()))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reply:
+    """What the caller gets; `log_from` and `log_to` bound the runner's lines that were written meanwhile."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    seconds: float
+    error_type: str | None = None
+
+
+class Refused(Exception):
+    """A request that reaches no app."""
+
+    def __init__(self, *, status: int, detail: str, error_type: str) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.detail = detail
+        self.error_type = error_type
+
+
+class Gateway:
+    """Lets requests in, and carries them to a runner."""
+
+    def __init__(self, state: State, keyring: Keyring, fleet: Fleet) -> None:
+        self._state = state
+        self._keyring = keyring
+        self._fleet = fleet
+
+    async def handle(self, request: Request) -> Response:
+        """The synchronous route: one request, one reply."""
+        request_id = str(uuid.uuid4())
+        try:
+            call = await self.admit(request, request_id)
+        except Refused as refusal:
+            return refusal_response(refusal, request_id)
+        reply = await self.carry(call)
+        return reply_response(reply, request_id)
+
+    async def admit(self, request: Request, request_id: str) -> Call:
+        """The call behind a request; a refusal is written to the ledger with its status only."""
+        owner, name = request.path_params["owner"], request.path_params["app"]
+        path = "/" + request.path_params.get("path", "")
+        try:
+            caller, alias = self._authorise(request, owner, name)
+        except Refused as refusal:
+            app, environment = split_name(name)
+            self._record(request_id, app, environment, None, None, path, status=refusal.status)
+            raise
+        headers = {k: v for k, v in request.headers.items() if k not in NOT_FORWARDED and not k.startswith("x-fal-")}
+        return Call(
+            alias=alias,
+            caller=caller,
+            method=request.method,
+            path=path,
+            query=request.url.query.encode(),
+            headers=headers,
+            body=await request.body(),
+            request_id=request_id,
+        )
+
+    def account(self, request: Request) -> Account | None:
+        """The account of the request's key: None without a key, Refused (401) with one that was not issued here."""
+        header = request.headers.get("authorization")
+        if header is None:
+            return None
+        account = self._keyring.account_of_header(header)
+        if account is None:
+            raise Refused(
+                status=401, detail="Invalid key: the sandbox accepts only keys that it issued.", error_type="unauthorized"
+            )
+        return account
+
+    async def carry(self, call: Call, *, started: Callable[[Runner], None] | None = None) -> Reply:
+        """Bring the call to a runner of the live revision and write its ledger row, also where it is cancelled meanwhile."""
+        began = time.monotonic()
+        alias = self._state.alias(call.alias.owner, call.alias.name) or call.alias
+        caller = call.caller.nickname if call.caller else None
+        about = (call.request_id, split_name(alias.name)[0], alias.environment, alias.revision, caller, call.path)
+        try:
+            reply = await self._reach(call, alias, began, started)
+        except asyncio.CancelledError:
+            self._record(*about, status=CANCELLED, seconds=time.monotonic() - began)
+            raise
+        self._record(*about, status=reply.status, units=reply.headers.get(UNITS), seconds=reply.seconds)
+        return reply
+
+    async def _reach(self, call: Call, alias: Alias, began: float, started: Callable[[Runner], None] | None) -> Reply:
+        revision = self._state.revision(alias.revision)
+        if revision is None:
+            return _platform_reply(404, f"Application '{alias.name}' has no revision.", "not_found", began)
+        for last in (False, True):
+            try:
+                runner = await self._fleet.ready(revision)
+            except SandboxError as error:
+                return _platform_reply(503, str(error), "runner_scheduling_failure", began)
+            async with runner.lease():
+                if started is not None:
+                    started(runner)
+                try:
+                    return await self._exchange(call, alias, runner, began)
+                except httpx.ConnectError:
+                    runner.lost()  # it has not seen the request, so another runner may
+                    if last:
+                        break
+                except httpx.TimeoutException:
+                    return _platform_reply(504, "The request took longer than the app's request_timeout.", "request_timeout", began)
+                except httpx.TransportError:
+                    break
+        return _platform_reply(503, "The runner ended during the request.", "runner_disconnected", began)
+
+    async def _exchange(self, call: Call, alias: Alias, runner: Runner, began: float) -> Reply:
+        told = {REQUEST_ID: call.request_id, "x-fal-endpoint": f"{alias.owner}/{alias.name}{call.path.rstrip('/')}"}
+        if call.caller is not None:
+            told["x-fal-caller-user-id"] = call.caller.caller_id
+        url = httpx.URL("http://runner" + call.path, query=call.query or None)
+        timeout = float(alias.settings.get("request_timeout") or REQUEST_SECONDS)
+        reply = await runner.client.request(call.method, url, headers={**call.headers, **told}, content=call.body, timeout=timeout)
+        headers = {
+            k: v for k, v in reply.headers.items() if k not in HOP_BY_HOP and k not in ("content-length", "content-encoding")
+        }
+        return Reply(status=reply.status_code, headers=headers, body=reply.content, seconds=time.monotonic() - began)
+
+    def _authorise(self, request: Request, owner: str, name: str) -> tuple[Account | None, Alias]:
+        caller = self.account(request)
+        alias = self._state.alias(owner, name)
+        if caller is None and (alias is None or alias.auth_mode != "public"):
+            raise Refused(status=401, detail="Authentication is required to access this application.", error_type="unauthorized")
+        if alias is None:
+            raise Refused(status=404, detail=f"Application '{owner}/{name}' not found.", error_type="not_found")
+        if alias.auth_mode == "private" and caller is not None and caller.nickname != owner:
+            raise Refused(status=403, detail=f"Application '{owner}/{name}' is private.", error_type="forbidden")
+        return caller, alias
+
+    def _record(
+        self,
+        request_id: str,
+        app: str,
+        environment: str,
+        revision: str | None,
+        caller: str | None,
+        path: str,
+        *,
+        status: int,
+        units: str | None = None,
+        seconds: float = 0.0,
+    ) -> None:
+        entry = Entry(
+            request_id=request_id,
+            app=app,
+            environment=environment,
+            revision=revision,
+            caller=caller,
+            path=path,
+            status=status,
+            units=units,
+            seconds=seconds,
+        )
+        self._state.record(entry)
+
+
+def refusal_response(refusal: Refused, request_id: str) -> JSONResponse:
+    headers = {REQUEST_ID: request_id, ERROR_TYPE: refusal.error_type}
+    return JSONResponse({"detail": refusal.detail, "error_type": refusal.error_type}, refusal.status, headers=headers)
+
+
+def reply_response(reply: Reply, request_id: str) -> Response:
+    return Response(reply.body, reply.status, headers={**reply.headers, REQUEST_ID: request_id})
+
+
+def _platform_reply(status: int, detail: str, error_type: str, began: float) -> Reply:
+    """A fault of the platform, in the form that clients read; it carries no units."""
+    body: dict[str, Any] = {"detail": detail, "error_type": error_type}
+    headers = {"content-type": "application/json", ERROR_TYPE: error_type}
+    return Reply(
+        status=status, headers=headers, body=json.dumps(body).encode(), seconds=time.monotonic() - began, error_type=error_type
+    )

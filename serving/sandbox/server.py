@@ -1,0 +1,114 @@
+"""The daemon: `python -m serving.sandbox.server --home HOME [--port N]`; control.py starts it, nothing else needs to."""
+
+import argparse
+import asyncio
+import contextlib
+import fcntl
+import json
+import os
+import signal
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+RUN_FILE = "daemon.json"
+LOCK_FILE = "daemon.lock"
+GRPC_SOCKET = "run/grpc.sock"
+
+
+def main() -> None:
+    """Detaches, takes the lock, serves until SIGTERM; says on descriptor 1 whether it is ready, or in one line why not."""
+    arguments = _arguments()
+    folder = arguments.home / "sandbox"
+    # The intermediate process ends at once, so that the daemon is no one's child and leaves no zombie.
+    if os.fork():
+        os._exit(0)
+    os.setsid()
+    os.umask(0o077)
+    os.chdir(folder)  # paths of unix sockets are relative to it: they may not exceed 107 bytes
+    with _locked(folder / LOCK_FILE) as alone:
+        if not alone:
+            _say({"error": f"a sandbox is running already in {folder}"})
+            return
+        try:
+            asyncio.run(_serve(folder, arguments.port, shared_enabled=arguments.shared))
+        except ValueError as error:
+            _say({"error": str(error)})
+            os._exit(5)
+        os._exit(0)  # the lock ends with the process, not before: whoever sees it free finds nobody
+
+
+def hosts(address: str) -> dict[str, str]:
+    """Where the SDK and the client find the platform."""
+    return {
+        "FAL_GRPC_HOST": address,
+        "FAL_REST_HOST": address,
+        "FAL_RUN_HOST": address,
+        "FAL_QUEUE_RUN_HOST": f"{address}/queue",
+        "FAL_WS_RUN_HOST": address,
+    }
+
+
+async def _serve(folder: Path, port: int, *, shared_enabled: bool) -> None:
+    from .platform import Platform
+
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    instance = uuid.uuid4().hex
+    platform = Platform(folder, instance=instance, shared_enabled=shared_enabled)
+    try:
+        actual = await platform.open(port)
+        run = {"pid": os.getpid(), "port": actual, "instance": instance, "shared_enabled": shared_enabled}
+        _write_json(folder / RUN_FILE, run)
+        _say(run)
+        _to_log(folder / "logs" / "sandbox.log")
+        await stop.wait()
+    finally:
+        await platform.close()
+        (folder / RUN_FILE).unlink(missing_ok=True)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="serving.sandbox.server", description="A fal-compatible platform on 127.0.0.1.")
+    parser.add_argument("--home", type=lambda text: Path(text).resolve(), required=True)
+    parser.add_argument("--port", type=int, default=0, help="on 127.0.0.1; 0: any free one")
+    parser.add_argument("--no-shared", dest="shared", action="store_false", help="refuse auth mode 'shared', as for a new account")
+    return parser.parse_args()
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[bool]:
+    """Whether this process holds the lock; the kernel gives it back however the process ends."""
+    with path.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+            return
+        (path.parent / RUN_FILE).unlink(missing_ok=True)
+        yield True
+
+
+def _say(message: dict[str, Any]) -> None:
+    with contextlib.suppress(BrokenPipeError):
+        os.write(1, json.dumps(message).encode() + b"\n")
+
+
+def _to_log(path: Path) -> None:
+    """From here on both outputs go to the log: the starter's pipe is closed, so that it sees the end."""
+    log = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    os.close(log)
+
+
+def _write_json(path: Path, content: dict[str, Any]) -> None:
+    temporary = path.with_name(path.name + ".tmp")
+    temporary.write_text(json.dumps(content))
+    os.replace(temporary, path)
+
+
+if __name__ == "__main__":
+    main()

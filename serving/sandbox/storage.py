@@ -1,0 +1,157 @@
+"""Files: those that a deploy uploads for its runners, and those that apps give to their callers."""
+
+import asyncio
+import hashlib
+import hmac
+import re
+import secrets
+import shutil
+import uuid
+from pathlib import Path
+
+from starlette.requests import Request
+from starlette.responses import FileResponse, JSONResponse, Response
+
+from .accounts import Account
+from .gateway import Gateway, Refused, refusal_response
+from .state import State
+
+DIGEST = re.compile(r"[0-9a-f]{64}")
+
+
+class Storage:
+    """REST routes for app files (by content hash) and stored objects (by id)."""
+
+    def __init__(self, folder: Path, state: State, gateway: Gateway, address: str) -> None:
+        self._files = folder / "files"
+        self._uploads = folder / "uploads"
+        self._objects = folder / "objects"
+        self._state = state
+        self._gateway = gateway
+        self._base = f"https://{address}/storage"
+        self._tickets: dict[str, bytes] = {}
+        shutil.rmtree(self._uploads, ignore_errors=True)
+        for path in (self._files, self._uploads, self._objects):
+            path.mkdir(mode=0o700, exist_ok=True)
+
+    async def missing_hashes(self, request: Request) -> Response:
+        self._account(request)
+        hashes = [str(item) for item in (await request.json())["hashes"]]
+        return JSONResponse([item for item in hashes if not self._has(item)])
+
+    async def initiate(self, request: Request) -> Response:
+        self._account(request)
+        digest = _digest_of(request)
+        if self._has(digest):
+            return JSONResponse({"detail": "File already exists"}, 409)
+        upload = uuid.uuid4().hex
+        (self._uploads / upload).mkdir(mode=0o700)
+        return JSONResponse({"upload_id": upload})
+
+    async def put_part(self, request: Request) -> Response:
+        self._account(request)
+        number = int(request.path_params["number"])
+        content = _first_part(request.headers.get("content-type", ""), await request.body())
+        (self._upload_of(request) / f"{number:06d}").write_bytes(content)
+        return JSONResponse({"part_number": number, "etag": hashlib.sha256(content).hexdigest()})
+
+    async def complete(self, request: Request) -> Response:
+        """Joins the parts; refused where content and mode do not hash to the name under which the file was announced."""
+        self._account(request)
+        digest, upload = _digest_of(request), self._upload_of(request)
+        mode = str((await request.json())["metadata"]["mode"])
+        joined = upload / "joined"
+        if not hmac.compare_digest(await asyncio.to_thread(_join, upload, joined, mode), digest):
+            shutil.rmtree(upload)
+            detail = "The uploaded parts do not match the announced hash; upload again."
+            raise Refused(status=400, detail=detail, error_type="bad_request")
+        joined.replace(self._files / digest)
+        shutil.rmtree(upload)
+        return JSONResponse({"etag": digest})
+
+    async def cancel(self, request: Request) -> Response:
+        self._account(request)
+        shutil.rmtree(self._upload_of(request), ignore_errors=True)
+        return JSONResponse({})
+
+    async def initiate_object(self, request: Request) -> Response:
+        """An address to put an object to, valid once, and the one where anybody can read it afterwards."""
+        account = self._account(request)
+        wanted = await request.json()
+        object_id, token = uuid.uuid4().hex, secrets.token_urlsafe(24)
+        name = re.sub(r"[^A-Za-z0-9._-]", "_", str(wanted.get("file_name") or "file"))[-100:]
+        content_type = str(wanted.get("content_type") or "application/octet-stream")
+        self._state.put_object(object_id, owner=account.nickname, name=name, content_type=content_type)
+        self._tickets[object_id] = hashlib.sha256(token.encode()).digest()
+        upload_url = f"{self._base}/put/{object_id}?token={token}"
+        return JSONResponse({"file_url": f"{self._base}/files/{object_id}/{name}", "upload_url": upload_url})
+
+    async def put_object(self, request: Request) -> Response:
+        object_id = request.path_params["id"]
+        given = hashlib.sha256(request.query_params.get("token", "").encode()).digest()
+        if not hmac.compare_digest(self._tickets.get(object_id, b"\0" * 32), given):
+            raise Refused(status=403, detail="This upload address is not valid (any more).", error_type="forbidden")
+        temporary = self._objects / f"{object_id}.tmp"
+        with temporary.open("wb") as target:
+            async for chunk in request.stream():
+                target.write(chunk)
+        temporary.replace(self._objects / object_id)
+        del self._tickets[object_id]
+        return Response()
+
+    async def get_object(self, request: Request) -> Response:
+        found = self._state.object(request.path_params["id"])
+        if found is None or not (self._objects / found["id"]).exists():
+            raise Refused(status=404, detail="No such file.", error_type="not_found")
+        # As from a delivery network of another origin: never a page of the sandbox itself.
+        headers = {"content-security-policy": "sandbox; default-src 'none'", "x-content-type-options": "nosniff"}
+        return FileResponse(self._objects / found["id"], media_type=found["content_type"], headers=headers)
+
+    def _account(self, request: Request) -> Account:
+        account = self._gateway.account(request)
+        if account is None:
+            raise Refused(status=401, detail="A key is required.", error_type="unauthorized")
+        return account
+
+    def _has(self, digest: str) -> bool:
+        return bool(DIGEST.fullmatch(digest)) and (self._files / digest).exists()
+
+    def _upload_of(self, request: Request) -> Path:
+        upload: Path = self._uploads / str(request.path_params["upload"])
+        if not re.fullmatch(r"[0-9a-f]{32}", upload.name) or not upload.is_dir():
+            raise Refused(status=404, detail="No such upload.", error_type="not_found")
+        return upload
+
+
+async def refused(request: Request, error: Exception) -> Response:
+    """Turns a Refused that left a route into its response."""
+    assert isinstance(error, Refused)
+    return refusal_response(error, str(uuid.uuid4()))
+
+
+def _digest_of(request: Request) -> str:
+    digest = str(request.path_params["digest"])
+    if not DIGEST.fullmatch(digest):
+        raise Refused(status=400, detail="A file is named by its SHA-256 in hex.", error_type="bad_request")
+    return digest
+
+
+def _join(upload: Path, joined: Path, mode: str) -> str:
+    """Writes the parts in their order and returns the name that they should have: the hash of content and file mode."""
+    actual = hashlib.sha256()
+    with joined.open("wb") as target:
+        for part in sorted(upload.glob("[0-9]*")):
+            content = part.read_bytes()
+            actual.update(content)
+            target.write(content)
+    actual.update(mode.encode())
+    return actual.hexdigest()
+
+
+def _first_part(content_type: str, body: bytes) -> bytes:
+    """Content of the first field of a multipart/form-data body."""
+    match = re.search(r'boundary="?([^";,]+)"?', content_type)
+    head, separator, rest = body.partition(b"\r\n\r\n")
+    if match is None or not separator or not head.startswith(b"--"):
+        raise Refused(status=400, detail="multipart/form-data with one field was expected.", error_type="bad_request")
+    return rest.rpartition(b"\r\n--" + match.group(1).encode())[0].partition(b"\r\n--" + match.group(1).encode() + b"\r\n")[0]

@@ -1,0 +1,139 @@
+"""A Hub on 127.0.0.1 with the routes that clients use for metadata and small files, and the ways in which the real one refuses."""
+
+import json
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from hashlib import sha256
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+
+
+@dataclass
+class Repo:
+    """A repository as served; `fault` is gated, missing, disabled, broken, slow, garbage, huge, elsewhere or short."""
+
+    files: dict[str, bytes] = field(default_factory=dict)
+    kind: str = "model"
+    commit: str = COMMIT
+    fault: str = ""
+    name: str = ""
+    card_data: Mapping[str, Any] | None = None
+    gated_files: bool = False
+
+
+@dataclass
+class LoopbackHub:
+    """`repos` may be changed while it runs; `requests` holds (method, path) of everything asked."""
+
+    address: str
+    repos: dict[str, Repo] = field(default_factory=dict)
+    requests: list[tuple[str, str]] = field(default_factory=list)
+
+    def add(self, asked: str, files: Mapping[str, str | bytes] | None = None, **fields: Any) -> Repo:
+        raw = {path: one.encode() if isinstance(one, str) else one for path, one in (files or {}).items()}
+        self.repos[asked.casefold()] = Repo(files=raw, **({"name": asked} | fields))
+        return self.repos[asked.casefold()]
+
+
+@contextmanager
+def serving() -> Iterator[LoopbackHub]:
+    """A running hub; its threads end with the block."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
+    server.daemon_threads = True
+    hub = LoopbackHub(address=f"http://127.0.0.1:{server.server_port}")
+    server.hub = hub  # type: ignore[attr-defined]
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+    thread.start()
+    try:
+        yield hub
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join(timeout=5)
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    wbufsize = -1  # head and body in one packet: two would wait for each other
+
+    def do_GET(self) -> None:
+        self._answer(body=True)
+
+    def do_HEAD(self) -> None:
+        self._answer(body=False)
+
+    def log_message(self, *_: Any) -> None:
+        """Silent: a test reads `requests` instead."""
+
+    def _answer(self, *, body: bool) -> None:
+        hub: LoopbackHub = self.server.hub  # type: ignore[attr-defined]
+        path = unquote(urlsplit(self.path).path)
+        hub.requests.append((self.command, path))
+        api = path.startswith("/api/")
+        kind = "dataset" if path.startswith(("/api/datasets/", "/datasets/")) else "model"
+        rest = path.removeprefix(f"/api/{kind}s/").removeprefix("/datasets/").strip("/").split("/")
+        repo = hub.repos.get("/".join(rest[:2]).casefold())
+        if repo is None or repo.kind != kind or repo.fault == "missing":
+            return self._refuse(401, "RepoNotFound", body)
+        if self._faulty(repo, api, body):
+            return None
+        if api:
+            wanted = rest[3] if rest[2:3] == ["revision"] else repo.commit
+            return self._listing(repo, wanted, body)
+        return self._file(repo, rest[3] if len(rest) > 3 else "", "/".join(rest[4:]), body)
+
+    def _faulty(self, repo: Repo, api: bool, body: bool) -> bool:
+        """Answers as the fault of the repository asks; False where it has none for this route."""
+        if repo.fault == "disabled":
+            self._refuse(403, "DisabledRepo", body)
+        elif repo.fault == "gated" or (repo.gated_files and not api):
+            self._refuse(403, "GatedRepo", body)
+        elif repo.fault == "broken":
+            self._refuse(503, "", body)
+        elif repo.fault == "throttled":
+            self._refuse(429, "", body)
+        elif repo.fault == "slow":
+            threading.Event().wait(1.0)
+            self._refuse(504, "", body)
+        elif repo.fault == "garbage" and api:
+            self._send(200, b"<html>hello</html>", {}, body)
+        elif repo.fault == "elsewhere" and not api:
+            self._send(302, b"", {"location": "http://127.0.0.2:9/file"}, body)
+        elif repo.fault == "short" and not api:
+            self._send(200, b"cut", {"content-length": "4000"}, body)
+            self.close_connection = True
+        else:
+            return False
+        return True
+
+    def _listing(self, repo: Repo, wanted: str, body: bool) -> None:
+        if wanted not in (repo.commit, "main"):
+            return self._refuse(404, "RevisionNotFound", body)
+        siblings = [{"rfilename": path} for path in sorted(repo.files)]
+        value = {"id": repo.name, "modelId": repo.name, "sha": repo.commit, "siblings": siblings, "private": False, "gated": False}
+        raw = json.dumps(value | ({"cardData": repo.card_data} if repo.card_data is not None else {})).encode()
+        return self._send(200, raw, {"content-type": "application/json"}, body)
+
+    def _file(self, repo: Repo, revision: str, path: str, body: bool) -> None:
+        if revision not in (repo.commit, "main"):
+            return self._refuse(404, "RevisionNotFound", body)
+        if path not in repo.files:
+            return self._refuse(404, "EntryNotFound", body)
+        raw = repo.files[path]
+        return self._send(200, raw, {"etag": f'"{sha256(raw).hexdigest()}"', "x-repo-commit": repo.commit}, body)
+
+    def _refuse(self, status: int, code: str, body: bool) -> None:
+        self._send(status, b'{"error":"refused"}', {"x-error-code": code} if code else {}, body)
+
+    def _send(self, status: int, raw: bytes, headers: Mapping[str, str], body: bool) -> None:
+        self.send_response(status)
+        for name, value in ({"content-length": str(len(raw))} | dict(headers)).items():
+            self.send_header(name, value)
+        self.end_headers()
+        if body:
+            self.wfile.write(raw)

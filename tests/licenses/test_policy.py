@@ -1,0 +1,146 @@
+"""Caps, registrations and copyleft against publisher profiles; the catalogue's rows as they have to come out."""
+
+import pytest
+
+from licenses.catalogue import PAID_USES, RANK, USES, load
+from licenses.check import check
+from licenses.node import Node
+from licenses.policy import decide, passes_on_paper
+from licenses.publisher import Publisher, load_publisher
+
+SMALL = {"revenue_usd_ttm": 1000, "affiliates_revenue_usd_ttm": 0, "monthly_users": 100}
+BARRED = [
+    "black-forest-labs/FLUX.1-dev",
+    "black-forest-labs/FLUX.1-Kontext-dev",
+    "black-forest-labs/FLUX.1-Fill-dev",
+    "black-forest-labs/FLUX.1-Krea-dev",
+    "black-forest-labs/FLUX.2-dev",
+    "black-forest-labs/FLUX.2-klein-9B",
+    "black-forest-labs/FLUX.2-klein-base-9B",
+    "stabilityai/sdxl-turbo",
+    "stabilityai/sd-turbo",
+    "stabilityai/stable-cascade",
+    "runwayml/stable-diffusion-v1-5",
+    "DeepFloyd/IF-I-XL-v1.0",
+    "tencent/HunyuanImage-3.0",
+    "Qwen/Qwen-Image-2.1",
+    "callgg/qwen2.5-vl-3b-it-bf16",
+    "Efficient-Large-Model/Sana_1600M_1024px_diffusers",
+    "OmniGen2/OmniGen2",
+    "Laxhar/noobai-XL-1.0",
+    "AstraliteHeart/pony-diffusion-v6",
+    "RunDiffusion/Juggernaut-XL-v9",
+    "thompa/roothcomfy",
+    "XLabs-AI/flux-ip-adapter-v2",
+    "Ashen3/SNOFS",
+    "tianweiy/DMD2",
+    "ByteDance/Hyper-SD",
+    "briaai/FIBO",
+    "openai/clip-vit-large-patch14",
+    "MiniMaxAI/MiniMax-H3",
+    "Lightricks/LTX-2",
+]
+
+
+def by_license(license: str, **fields: object) -> dict[str, str]:
+    node = Node(id="a/base", role="base", license=license, identified_by="exact text")
+    return {use: said.verdict for use, said in decide([node], load_publisher(fields), load()).items()}
+
+
+@pytest.mark.parametrize("repo", [*BARRED, *(one.upper() for one in BARRED[:6])])
+def test_a_barred_base_stays_barred_for_everybody(no_network: None, repo: str) -> None:
+    registered = ["stability-community", "kolors", "cogvideox"]
+    rich = load_publisher(SMALL | {"registrations": registered, "publish_weights": True, "adapter_license": "faipl-1.0-sd"})
+    for publisher in (Publisher(), rich):
+        verdict = check(repo, publisher=publisher)
+        assert verdict.exit_code == 3
+        assert all(verdict.uses[use].reasons for use in PAID_USES)
+
+
+@pytest.mark.parametrize(
+    ("license", "fields", "verdict"),
+    [
+        ("stability-community", {}, "conditional"),
+        ("stability-community", SMALL, "conditional"),
+        ("stability-community", SMALL | {"registrations": ["stability-community"]}, "duties"),
+        ("stability-community", SMALL | {"registrations": ["STABILITY-COMMUNITY"], "revenue_usd_ttm": 999_999}, "duties"),
+        ("stability-community", SMALL | {"registrations": ["stability-community"], "revenue_usd_ttm": 1_000_000}, "block"),
+        ("stability-community", SMALL | {"registrations": ["stability-community"], "affiliates_revenue_usd_ttm": 2e6}, "block"),
+        ("stability-community", {"registrations": ["stability-community"], "revenue_usd_ttm": 5}, "conditional"),
+        ("stability-community", SMALL | {"registrations": ["stability"]}, "conditional"),
+        ("kolors", SMALL, "conditional"),
+        ("kolors", SMALL | {"registrations": ["kolors"]}, "duties"),
+        ("cogvideox", {"registrations": ["cogvideox"], "monthly_users": 1_000_001}, "block"),
+        ("krea-2-community", SMALL, "duties"),
+        ("krea-2-community", SMALL | {"content_filters": False}, "block"),
+        ("nvidia-open-model", {}, "duties"),
+        ("nvidia-open-model", {"content_filters": False}, "block"),
+        ("qwen-license", {}, "conditional"),
+        ("qwen-license", {"monthly_users": 5}, "duties"),
+        ("qwen-license", {"monthly_users": 200_000_000}, "block"),
+        ("faipl-1.0-sd", {}, "conditional"),
+        ("faipl-1.0-sd", {"publish_weights": True}, "conditional"),
+        ("faipl-1.0-sd", {"publish_weights": True, "adapter_license": "mit"}, "conditional"),
+        ("faipl-1.0-sd", {"publish_weights": True, "adapter_license": "faipl-1.0-sd"}, "duties"),
+        ("tencent-hunyuan-community", SMALL, "block"),
+        ("tencent-hunyuan-community", SMALL | {"territories": ["US"], "geofence": ["EU", "GB", "KR"]}, "block"),
+        ("ltx-2-community", SMALL, "block"),
+        ("openrail", SMALL, "block"),
+        ("apache-2.0", {}, "duties"),
+        ("openrail++", {}, "duties"),
+        ("cc0-1.0", {}, "allow"),
+        ("cc-by-nd-4.0", SMALL, "block"),
+    ],
+)
+def test_paid_hosting_by_licence_and_profile(license: str, fields: dict[str, object], verdict: str) -> None:
+    assert by_license(license, **fields)["host_paid_inference"] == verdict
+
+
+def test_no_profile_loosens_a_use_beyond_its_row() -> None:
+    generous = SMALL | {"registrations": list(load().licenses), "publish_weights": True, "geofence": ["EU", "GB", "KR", "US"]}
+    for licence in load().licenses.values():
+        said = by_license(licence.id, **generous, adapter_license=licence.id)
+        for use in USES:
+            if licence.verdict[use] in ("block", "unclear"):
+                assert said[use] == "block", (licence.id, use)
+
+
+def test_silence_never_passes_a_condition() -> None:
+    for licence in load().licenses.values():
+        said = by_license(licence.id)
+        for use in PAID_USES:
+            if licence.verdict[use] == "conditional":
+                assert RANK[said[use]] >= RANK["conditional"], (licence.id, use)
+
+
+def test_the_worst_node_decides_and_duties_add_up() -> None:
+    nodes = [Node(id=name, role="base", license=name, identified_by="exact text") for name in ("apache-2.0", "openrail++")]
+    said = decide(nodes, Publisher(), load())["host_paid_inference"]
+    assert said.verdict == "duties"
+    assert {"FLOWDOWN", "LICENSE_COPY", "STATE_CHANGES", "KEEP_NOTICES"} == set(said.duties)
+    nodes.append(Node(id="x", role="ancestor", license="cc-by-nc-4.0", identified_by="exact text"))
+    assert decide(nodes, Publisher(), load())["host_paid_inference"].verdict == "block"
+
+
+def test_a_node_without_a_licence_and_an_empty_graph_block() -> None:
+    assert decide([], Publisher(), load())["train_adapter"].verdict == "block"
+    nobody = Node(id="x", role="base", license=None, identified_by="nothing")
+    assert decide([nobody], Publisher(), load())["train_adapter"].verdict == "block"
+
+
+def test_waivers_are_named_void(no_network: None) -> None:
+    verdict = check("black-forest-labs/FLUX.1-dev", publisher=load_publisher({"waivers": ["waiver.yaml"]}))
+    assert verdict.verdict == "block"
+    assert "waiver_void" in {reason.code for reason in verdict.uses["train_adapter"].reasons}
+
+
+@pytest.mark.parametrize("repo", ["black-forest-labs/FLUX.1-dev", "stabilityai/stable-diffusion-3.5-large", "tencent/HunyuanVideo"])
+def test_every_alternative_passes_on_paper_and_is_of_the_kind(no_network: None, repo: str) -> None:
+    offered, row = check(repo).alternatives, load().model(repo)
+    assert offered
+    assert row is not None
+    for one in offered:
+        model = load().model(one)
+        assert model is not None
+        assert model.kind == row.kind
+        assert passes_on_paper(model, Publisher(), load())

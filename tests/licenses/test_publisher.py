@@ -1,0 +1,64 @@
+"""A publisher profile: cautious when silent, refused when it can not be."""
+
+import pytest
+
+from licenses.errors import BadPublisher
+from licenses.publisher import Publisher, load_publisher
+
+
+def test_silence_is_cautious() -> None:
+    silent = load_publisher(None)
+    assert silent == load_publisher({}) == Publisher()
+    assert silent.revenue is None
+    assert silent.territories == ("WORLD",)
+    assert not silent.publish_weights
+    assert silent.content_filters
+
+
+def test_revenue_needs_both_numbers() -> None:
+    assert load_publisher({"revenue_usd_ttm": 5}).revenue is None
+    assert load_publisher({"revenue_usd_ttm": 5, "affiliates_revenue_usd_ttm": 0}).revenue == 5
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"revenue_usd_ttm": float("nan")},
+        {"revenue_usd_ttm": float("inf")},
+        {"revenue_usd_ttm": -1},
+        {"revenue_usd_ttm": "1000"},
+        {"revenue_usd_ttm": True},
+        {"monthly_users": float("-inf")},
+        {"affiliates_revenue_usd_ttm": ""},
+        {"revenue": 5},
+        {"territories": []},
+        {"territories": ["Germany"]},
+        {"territories": [""]},
+        {"territories": "WORLD"},
+        {"geofence": [5]},
+        {"registrations": [""]},
+        {"registrations": ["  "]},
+        {"registrations": [{"id": "kolors"}]},
+        {"publish_weights": "yes"},
+        {"content_filters": None},
+        {"adapter_license": ""},
+        {"waivers": [{"repo": "a/b"}]},
+    ],
+)
+def test_a_field_that_can_not_be_is_refused_by_name(fields: dict[str, object]) -> None:
+    with pytest.raises(BadPublisher, match=next(iter(fields))) as refused:
+        load_publisher(fields)
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"territories": ["us", "GB"], "geofence": ["EU"]},
+        {"registrations": ["kolors", {"id": "cogvideox", "date": "2026-01-01", "proof": "mail.eml"}]},
+        {"waivers": ["waivers/one.yaml"]},
+        {"monthly_users": 0, "revenue_usd_ttm": 10**6},
+    ],
+)
+def test_what_the_table_names_is_taken(fields: dict[str, object]) -> None:
+    assert load_publisher(fields)

@@ -1,0 +1,331 @@
+"""Exactly one live release, whatever fails and wherever the process dies."""
+
+import hashlib
+import itertools
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from serving.release.deploy import publish_package
+from serving.release.errors import (
+    DeployBusy,
+    DeployFailed,
+    PackageError,
+    PlatformUnreachable,
+    ReleaseError,
+    SharedRefused,
+    SmokeFailed,
+    Tampered,
+)
+from serving.release.package import _package_hash
+from serving.release.registry import Registry, Row
+from serving.release.smoke import SmokePlan
+from tests.serving.release.conftest import MakePackage
+from tests.serving.release.memory_platform import MemoryPlatform, PowerCut, When
+
+CONTENTS = {_package_hash({"content.txt": hashlib.sha256(name.encode()).hexdigest()}): name for name in "abc"}
+PLAN = SmokePlan(arguments=[{"prompt": "a red fox"}])
+
+
+def publish(package: Path, platform: MemoryPlatform, registry: Registry, lines: list[str] | None = None) -> Row:
+    progress = (lines if lines is not None else []).append
+    return publish_package(package, platform=platform, registry=registry, verdict_hash="v" * 64, smoke=PLAN, progress=progress)
+
+
+def states(registry: Registry) -> dict[str, str]:
+    return {CONTENTS[row["package"]]: row["state"] for row in registry.releases()}
+
+
+@contextmanager
+def memory_registry(name: str) -> Iterator[Registry]:
+    """A registry that never touches the disk: the tables of failures open hundreds."""
+    registry = Registry(f"sqlite:///file:{name}?mode=memory&cache=shared&uri=true")
+    try:
+        yield registry
+    finally:
+        registry.close()
+
+
+def fail_at(platform: MemoryPlatform, number: int, when: When, error: type[BaseException]) -> None:
+    def check(called: int, verb: str, moment: When) -> None:
+        if (called, moment) == (number, when):
+            raise error(f"{verb} {number} {when}")
+
+    platform.calls = 0
+    platform.on_call = check
+
+
+def dead_from(platform: MemoryPlatform, number: int, when: When) -> None:
+    """Nothing reaches the platform from this point on: what a kill -9 leaves behind."""
+
+    def check(called: int, verb: str, moment: When) -> None:
+        if called > number or (called == number and (moment == when or when == "before")):
+            raise PowerCut(f"{verb} {called} {moment}")
+
+    platform.calls = 0
+    platform.on_call = check
+
+
+def revive(platform: MemoryPlatform) -> None:
+    platform.on_call = lambda number, verb, when: None
+
+
+def points(make_package: MakePackage, folder: Path) -> list[tuple[int, When]]:
+    """Where a second publish can be hit: before each of its calls, and after each that changes the platform."""
+    platform, found = MemoryPlatform(), list[tuple[int, When]]()
+    with memory_registry("points") as registry:
+        publish(make_package("a"), platform, registry)
+
+        def record(number: int, verb: str, when: When) -> None:
+            if when == "before" or verb in ("deploy", "set_revision"):
+                found.append((number, when))
+
+        platform.calls, platform.on_call = 0, record
+        publish(make_package("b"), platform, registry)
+    return found
+
+
+def test_a_package_goes_to_candidate_then_main_and_is_live(make_package: MakePackage, registry: Registry) -> None:
+    platform = MemoryPlatform()
+    row = publish(make_package("a"), platform, registry)
+    assert row == registry.live("toy", "memory")
+    assert [place for _, place, _ in platform.deploys] == ["candidate", "main"]
+    assert (row["candidate_revision"], row["revision"]) == ("revision-1", "revision-2")
+    assert row["urls"]["run"] == "https://run.example.org/memory/toy"
+    for place in ("candidate", "main"):
+        evidence = row["evidence"][place]
+        assert evidence["unauthenticated_status"] == evidence["wrong_key_status"] == 401
+        assert evidence["images"] == evidence["units"] == 2
+        assert evidence["health"]["package"] == row["package"]
+        assert evidence["requests"][0]["request_id"].startswith("request-")
+    assert [line["event"] for line in registry.journal()] == ["intent", "note", "candidate", "note", "note", "note", "live"]
+    registry.verify_journal()
+
+
+def test_the_same_package_again_changes_nothing(make_package: MakePackage, registry: Registry) -> None:
+    platform = MemoryPlatform()
+    first = publish(make_package("a"), platform, registry)
+    lines = registry.journal()
+    assert publish(make_package("a"), platform, registry) == first
+    assert len(platform.deploys) == 2
+    assert registry.journal() == lines
+
+
+def test_a_new_package_retires_the_old_one_and_the_old_one_may_return(make_package: MakePackage, registry: Registry) -> None:
+    platform = MemoryPlatform()
+    publish(make_package("a"), platform, registry)
+    publish(make_package("b"), platform, registry)
+    assert states(registry) == {"a": "retired", "b": "live"}
+    publish(make_package("a"), platform, registry)
+    assert states(registry) == {"a": "live", "b": "retired"}
+    assert platform.on_main("toy") == "a"
+
+
+def test_a_live_release_that_somebody_replaced_is_deployed_again(make_package: MakePackage, registry: Registry) -> None:
+    platform = MemoryPlatform()
+    publish(make_package("a"), platform, registry)
+    old = platform.aliases["toy", "main"]
+    publish(make_package("b"), platform, registry)
+    platform.set_revision("toy", old, None)
+    row = publish(make_package("b"), platform, registry)
+    assert row["state"] == "live"
+    assert platform.on_main("toy") == "b"
+
+
+def test_a_late_deploy_of_the_live_package_is_adopted(make_package: MakePackage, registry: Registry) -> None:
+    platform = MemoryPlatform()
+    publish(make_package("a"), platform, registry)
+    late = platform.deploy(make_package("a"), app="toy", environment=None)
+    assert publish(make_package("a"), platform, registry)["revision"] == late.revision
+    assert len(platform.deploys) == 3
+
+
+FAULTS: list[tuple[str, dict[str, Any], str]] = [
+    ("open to strangers", {"stranger": 200}, "expected 401"),
+    ("wrong package", {"health_package": "x"}, "/health says package 'x'"),
+    ("unhealthy", {"health_status": 500}, "/health answered 500"),
+    ("bills too much", {"units": "3"}, "delivered 2 images and billed '3' units"),
+    ("bills nothing", {"units": None}, "billed None units"),
+    ("delivers too little", {"images": 1, "units": "1"}, "asked for 2 images and got 1"),
+    ("no picture", {"url": "data:image/png;base64,AAAA"}, "is no picture"),
+    ("no data", {"url": "http://127.0.0.1/x.png"}, "neither a base64 data URI nor https"),
+    ("error", {"status": 500}, "was answered 500"),
+    ("bills bad input", {"invalid_units": "1"}, "expected 422 with '0'"),
+    ("takes bad input", {"invalid_status": 200}, "expected 422 with '0'"),
+]
+
+
+@pytest.mark.parametrize("place", ["candidate", "main"])
+@pytest.mark.parametrize(("fault", "message"), [row[1:] for row in FAULTS], ids=[row[0] for row in FAULTS])
+def test_a_release_that_fails_its_smoke_test_leaves_the_old_one_live(
+    make_package: MakePackage, place: str, fault: dict[str, Any], message: str
+) -> None:
+    platform = MemoryPlatform()
+    with memory_registry("smoke") as registry:
+        publish(make_package("a"), platform, registry)
+        platform.broken["b", place] = fault
+        with pytest.raises(SmokeFailed, match=message) as caught:
+            publish(make_package("b"), platform, registry)
+        assert "\n" not in str(caught.value)
+        assert caught.value.exit_code == 5
+        assert states(registry) == {"a": "live", "b": "failed"}
+        assert platform.on_main("toy") == "a"
+        platform.broken.clear()
+        publish(make_package("b"), platform, registry)
+        assert states(registry) == {"a": "retired", "b": "live"}
+        registry.verify_journal()
+
+
+@pytest.mark.parametrize("error", [DeployFailed, SharedRefused])
+@pytest.mark.parametrize("number", [1, 2])
+def test_a_refused_deploy_ends_the_release_and_not_the_old_one(
+    make_package: MakePackage, registry: Registry, error: type[ReleaseError], number: int
+) -> None:
+    platform = MemoryPlatform()
+    publish(make_package("a"), platform, registry)
+    deploys = itertools.count(1)
+
+    def refuse(called: int, verb: str, when: When) -> None:
+        if verb == "deploy" and when == "before" and next(deploys) == number:
+            raise error("setup() failed")
+
+    platform.on_call = refuse
+    with pytest.raises(error):
+        publish(make_package("b"), platform, registry)
+    assert states(registry) == {"a": "live", "b": "failed"}
+    assert platform.on_main("toy") == "a"
+
+
+@pytest.mark.parametrize("first", [True, False], ids=["first release", "second release"])
+def test_an_error_at_any_call_leaves_the_old_release_and_the_next_run_goes_on(
+    make_package: MakePackage, tmp_path: Path, first: bool
+) -> None:
+    for number, when in points(make_package, tmp_path):
+        with memory_registry(f"error-{number}-{when}") as registry:
+            platform = MemoryPlatform()
+            if not first:
+                publish(make_package("a"), platform, registry)
+            fail_at(platform, number, when, PlatformUnreachable)
+            with pytest.raises(PlatformUnreachable):
+                publish(make_package("b"), platform, registry)
+            if not first:
+                assert states(registry)["a"] == "live"
+                assert platform.on_main("toy") == "a", f"call {number} {when}"
+            revive(platform)
+            publish(make_package("b"), platform, registry)
+            check_one_live(platform, registry, "b")
+
+
+@pytest.mark.parametrize("then", ["b", "c"], ids=["same package again", "another package"])
+def test_a_kill_at_any_call_is_mended_by_the_next_run(make_package: MakePackage, tmp_path: Path, then: str) -> None:
+    for number, when in points(make_package, tmp_path):
+        with memory_registry(f"kill-{number}-{when}") as registry:
+            platform = MemoryPlatform()
+            publish(make_package("a"), platform, registry)
+            dead_from(platform, number, when)
+            with pytest.raises(PowerCut):
+                publish(make_package("b"), platform, registry)
+            revive(platform)
+            publish(make_package(then), platform, registry)
+            check_one_live(platform, registry, then)
+            if then == "b":
+                assert [deploy[1:] for deploy in platform.deploys[2:]] == [("candidate", "b"), ("main", "b")], (
+                    f"call {number} {when}"
+                )
+
+
+@pytest.mark.parametrize("number", range(1, 8))
+def test_a_kill_at_any_write_of_the_registry_is_mended_by_the_next_run(
+    make_package: MakePackage, registry: Registry, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    platform = MemoryPlatform()
+    publish(make_package("a"), platform, registry)
+    store, writes = registry._store, itertools.count(1)
+
+    def die(*arguments: Any, **named: Any) -> None:
+        if next(writes) >= number:
+            raise PowerCut(f"write {number}")
+        store(*arguments, **named)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(registry, "_store", die)
+        with pytest.raises(PowerCut):
+            publish(make_package("b"), platform, registry)
+    publish(make_package("b"), platform, registry)
+    check_one_live(platform, registry, "b")
+    assert [deploy[1] for deploy in platform.deploys[2:]] == ["candidate", "main"]
+
+
+def test_main_is_set_back_by_the_next_run_when_it_could_not_be_at_once(make_package: MakePackage, registry: Registry) -> None:
+    platform = MemoryPlatform()
+    publish(make_package("a"), platform, registry)
+    platform.broken["b", "main"] = {"units": "9"}
+
+    def no_way_back(called: int, verb: str, when: When) -> None:
+        if verb == "set_revision":
+            raise PlatformUnreachable("cable cut")
+
+    platform.on_call = no_way_back
+    lines: list[str] = []
+    with pytest.raises(SmokeFailed):
+        publish(make_package("b"), platform, registry, lines)
+    assert any("could not be set back" in line for line in lines)
+    assert platform.on_main("toy") == "b"
+    with pytest.raises(PlatformUnreachable):
+        publish(make_package("c"), platform, registry)  # nothing new before the old harm is undone
+    revive(platform)
+    platform.broken["c", "candidate"] = {"units": "9"}
+    with pytest.raises(SmokeFailed):
+        publish(make_package("c"), platform, registry)
+    assert platform.on_main("toy") == "a"
+    assert states(registry) == {"a": "live", "b": "failed", "c": "failed"}
+
+
+def test_two_deploys_of_one_app_at_once_one_wins_and_the_other_says_why(make_package: MakePackage, registry: Registry) -> None:
+    platform = MemoryPlatform()
+    inside, leave = threading.Event(), threading.Event()
+
+    def wait(called: int, verb: str, when: When) -> None:
+        inside.set()
+        assert leave.wait(20)
+
+    platform.on_call = wait
+    winner = threading.Thread(target=publish, args=(make_package("a"), platform, registry))
+    winner.start()
+    assert inside.wait(20)
+    other = Registry(registry.engine.url.render_as_string(), clock=registry.clock)
+    try:
+        with pytest.raises(DeployBusy, match="app 'toy' is being deployed to memory by process"):
+            publish(make_package("b"), MemoryPlatform(), other)
+    finally:
+        other.close()
+        leave.set()
+        winner.join(20)
+    assert states(registry) == {"a": "live"}
+
+
+def test_a_folder_that_is_no_package_is_refused(tmp_path: Path, registry: Registry) -> None:
+    with pytest.raises(PackageError, match="is no package"):
+        publish(tmp_path, MemoryPlatform(), registry)
+    assert registry.releases() == []
+
+
+def test_a_package_that_was_changed_is_refused(make_package: MakePackage, registry: Registry) -> None:
+    package = make_package("a")
+    (package / "content.txt").write_text("b")
+    with pytest.raises(Tampered, match=r"content\.txt was changed"):
+        publish(package, MemoryPlatform(), registry)
+    assert registry.releases() == []
+
+
+def check_one_live(platform: MemoryPlatform, registry: Registry, package: str) -> None:
+    live = [row for row in registry.releases() if row["state"] == "live"]
+    assert [CONTENTS[row["package"]] for row in live] == [package]
+    assert platform.aliases["toy", "main"] == live[0]["revision"]
+    assert platform.on_main("toy") == package
+    assert not [row for row in registry.releases() if row["state"] in ("intent", "candidate")]
+    registry.verify_journal()

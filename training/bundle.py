@@ -1,0 +1,60 @@
+"""The adapter bundle: what training hands over, every file named with its sha256."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from training.base import Base, sha256_of
+from training.config import TrainConfig
+from training.data.manifest import Dataset
+from training.export import FILE
+from training.sample import BUNDLE_SCHEMA
+
+_LOG = "events.jsonl"  # holds durations, so it is carried along but is no part of the content
+
+
+def write_bundle(out: Path, evaluation: Mapping[str, Any], *, config: TrainConfig, base: Base, dataset: Dataset) -> dict[str, Any]:
+    """Write evaluation.json and, last, manifest.json into a folder that holds adapter and samples; the manifest."""
+    write_json(out / "evaluation.json", evaluation)
+    names = sorted(path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file())
+    files = {name: sha256_of(out / name) for name in names if name not in (_LOG, "manifest.json")}
+    manifest = {
+        "schema": BUNDLE_SCHEMA,
+        "base": {"ref": base.ref, "revision": base.revision, "family": base.family.name, "weights_sha256": base.weights_sha256},
+        "family": base.family.name,
+        "adapter_sha256": files[FILE],
+        "rank": config.rank,
+        "alpha": config.alpha,
+        "scale": 1.0,
+        "trigger": dataset.trigger,
+        "resolution": dataset.resolution,
+        "inference": config.inference.model_dump(),
+        "dataset": {
+            "hash": dataset.hash,
+            "train": len(dataset.split("train")),
+            "held_out": len(dataset.split("held_out")),
+            "license": dataset.license,
+            "source": dataset.source,
+        },
+        "training": {
+            "steps": config.steps,
+            "batch_size": config.batch_size,
+            "learning_rate": config.learning_rate,
+            "seed": config.seed,
+            "optimizer": "AdamW",
+        },
+        "files": files,
+    }
+    write_json(out / "manifest.json", manifest)
+    return manifest
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write JSON, whole or not at all; NaN is refused."""
+    part = path.with_name(f".{path.name}.part")
+    part.write_text(json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
+    os.replace(part, path)
