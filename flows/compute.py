@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from flows.errors import StepFailed
-from flows.progress import Bar
+from flows.progress import Bar, say
 
 GRACE_SECONDS = 8.0
 
@@ -18,7 +18,7 @@ def launch_trainer(arguments: Sequence[str], *, events: Path, log: Path, bar: Ba
     """Run `training.run` through accelerate. StepFailed carries its one line and its exit code; nothing of it survives us."""
     command = [
         *(sys.executable, "-m", "flows.reaper", str(GRACE_SECONDS)),
-        *(sys.executable, "-m", "accelerate.commands.launch", "--num_processes", "1", "--num_machines", "1"),
+        *(sys.executable, "-m", "accelerate.commands.launch", "--quiet", "--num_processes", "1", "--num_machines", "1"),
         *("--mixed_precision", "no", "--dynamo_backend", "no", *cpu_flag(), "-m", "training.run"),
         *arguments,
     ]
@@ -38,7 +38,7 @@ def launch_trainer(arguments: Sequence[str], *, events: Path, log: Path, bar: Ba
             child.stdin.close()  # the reaper ends the tree when this closes, whatever ended us
             child.wait(GRACE_SECONDS + 15)
     if code:
-        raise StepFailed(reason(events, log, code), exit_code=code if code in (2, 3, 4, 5, 130) else 1)
+        raise failure(events, log, code)
 
 
 def cpu_flag() -> tuple[str, ...]:
@@ -76,14 +76,16 @@ def show(event: Mapping[str, Any], bar: Bar) -> None:
     if event.get("event") == "step":
         loss = f" loss {event['loss']:.4f}" if event.get("loss") is not None else ""
         bar.update(event.get("step", 0), event.get("total"), note=f"{event.get('stage', '')}{loss}")
+    elif event.get("event") == "warning":
+        say(f"! train       {event.get('message', '')}")
     elif event.get("event") == "stage":
         bar.update(0, event.get("total"), note=str(event.get("stage", "")))
 
 
-def reason(events: Path, log: Path, code: int) -> str:
-    """The trainer's own line where it wrote one, else where to look."""
-    for line in reversed(events.read_text(encoding="utf-8").splitlines()):
-        event = json.loads(line)
-        if event.get("event") == "error":
-            return str(event.get("message"))
-    return f"training ended with code {code} and said nothing; its output is in {log}"
+def failure(events: Path, log: Path, code: int) -> StepFailed:
+    """The trainer's own line and code where it wrote them (accelerate passes no code on), else where to look."""
+    lines = events.read_text(encoding="utf-8").splitlines()
+    last = json.loads(lines[-1]) if lines else {}
+    if last.get("event") == "error":
+        return StepFailed(str(last.get("message")), exit_code=int(last.get("exit_code", 1)))
+    return StepFailed(f"training ended with code {code} and said nothing; its output is in {log}", exit_code=1)

@@ -40,13 +40,13 @@ def record_run(
     """Write and return `last_run` as contracts have it: found work counts too."""
     evaluation = json.loads((bundle.path / "evaluation.json").read_text())
     gallery = json.loads((listing.path / "summary.json").read_text())
-    smoke = release["evidence"].values()
+    smoke = [release["evidence"][environment] for environment in ("candidate", "main")]
     run = {
         "run": f"{job.name}-{uuid.uuid4().hex[:8]}",
         "app": release["app"],
         "revision": release["revision"],
-        "images": sum(part.get("images", 0) for part in smoke) + gallery["images"],
-        "units": sum(part.get("units", 0) for part in smoke) + gallery["units"],
+        "images": sum(part["images"] for part in smoke) + gallery["images"],
+        "units": sum(part["units"] for part in smoke) + gallery["units"],
         "loss": {"base": evaluation["loss"]["base"], "adapter": evaluation["loss"]["adapter"]},
         "verdict": json.loads((licences.path / "verdict.json").read_text())["verdict"],
         "package": release["package"],

@@ -14,17 +14,18 @@ ALLOWED = ("allow", "duties")
 
 
 def verdict_of(job: Job) -> dict[str, Any]:
-    """The LicenseVerdict JSON of the job's base, its parts and its dataset for this publisher."""
+    """The LicenseVerdict JSON of the job's base, its parts and its dataset for this publisher; a folder is called by its name."""
     from licenses.check import check
     from licenses.publisher import load_publisher
 
-    return check(
+    verdict = check(
         job.base.ref if job.base.folder else job.base.repo,
         revision=job.base.pinned,
         components=job.base.components,
         dataset=job.dataset.path,
         publisher=load_publisher(job.publisher),
     ).as_json()
+    return verdict | {"base": job.base.folder.name if job.base.folder else job.base.repo}
 
 
 def is_allowed(verdict: Mapping[str, Any]) -> bool:

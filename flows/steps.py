@@ -129,7 +129,7 @@ def package_app(job: Job, bundle: Artefact, licences: Artefact) -> Artefact:
         build_package(
             bundle=bundle.path,
             base=job.base.folder,
-            base_ref=job.base.ref if job.base.folder else job.base.repo,
+            base_ref=job.base.folder.name if job.base.folder else job.base.repo,
             base_revision=base_revision(job, verdict),
             verdict=verdict,
             notices=licences.path / "notices",

@@ -8,18 +8,18 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from flows.errors import FlowError
 
-SEAL = "store.json"
+SEAL, CONTENT = "manifest.json", "content"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Artefact:
-    """A finished folder: its kind, the hash of its inputs, and whether this run found it or made it."""
+    """A finished folder: its kind, the hash of its inputs, where its content lies, and whether this run found it or made it."""
 
     kind: str
     key: str
@@ -28,18 +28,20 @@ class Artefact:
 
 
 def make(home: Path, kind: str, inputs: Mapping[str, Any], build: Callable[[Path], object]) -> Artefact:
-    """Find `store/<kind>/<hash of inputs>/`, or let `build` fill an empty folder that becomes it. Safe with two processes."""
+    """Find `store/<kind>/<hash of inputs>/`, or let `build` fill its empty content folder. Safe with two processes."""
     key = digest(inputs)
     path = home / "store" / kind / key
+    artefact = Artefact(kind=kind, key=key, path=path / CONTENT, found=True)
     path.parent.mkdir(parents=True, exist_ok=True)
     with locked(path.with_name(f".{key}.lock")):
         if is_sound(path):
-            return Artefact(kind=kind, key=key, path=path, found=True)
+            return artefact
         for abandoned in path.parent.glob(f".{key[:12]}-*"):  # of a run that was killed
             shutil.rmtree(abandoned)
         scratch = Path(tempfile.mkdtemp(prefix=f".{key[:12]}-", dir=path.parent))
         try:
-            build(scratch)
+            (scratch / CONTENT).mkdir()
+            build(scratch / CONTENT)
             seal(scratch, inputs)
             if path.exists():  # damaged: what does not verify is not kept
                 shutil.rmtree(path)
@@ -47,22 +49,21 @@ def make(home: Path, kind: str, inputs: Mapping[str, Any], build: Callable[[Path
         except BaseException:
             shutil.rmtree(scratch, ignore_errors=True)
             raise
-    return Artefact(kind=kind, key=key, path=path, found=False)
+    return replace(artefact, found=False)
 
 
 def verify(path: Path) -> None:
-    """Raise FlowError that names the first file of the artefact whose content is not what was sealed."""
-    sealed = json.loads((path / SEAL).read_text())["files"]
-    for name, expected in sealed.items():
-        file = path / name
-        if not file.is_file() or file_digest(file) != expected:
-            raise FlowError(f"{file}: changed or missing since it was made; remove the folder {path} and run again")
+    """Raise FlowError that names the first file whose content is not what was sealed, or that was not there then."""
+    sealed: dict[str, str] = json.loads((path / SEAL).read_text())["files"]
+    found = digests(path / CONTENT)
+    for name in sorted(sealed.keys() | found.keys()):
+        if sealed.get(name) != found.get(name):
+            raise FlowError(f"{path / CONTENT / name}: changed since it was made; remove the folder {path} and run again")
 
 
-def seal(folder: Path, inputs: Mapping[str, Any]) -> None:
+def seal(path: Path, inputs: Mapping[str, Any]) -> None:
     """Write the list of files and hashes, last."""
-    files = {name: file_digest(folder / name) for name in sorted(files_in(folder))}
-    (folder / SEAL).write_text(canonical({"inputs": inputs, "files": files}))
+    (path / SEAL).write_text(canonical({"inputs": inputs, "files": digests(path / CONTENT)}))
 
 
 def is_sound(path: Path) -> bool:
@@ -75,12 +76,10 @@ def is_sound(path: Path) -> bool:
     return True
 
 
-def files_in(folder: Path) -> Iterator[str]:
-    """Relative names of all files below `folder`, the seal left out."""
-    for file in folder.rglob("*"):
-        name = file.relative_to(folder).as_posix()
-        if file.is_file() and name != SEAL:
-            yield name
+def digests(folder: Path) -> dict[str, str]:
+    """sha256 by relative name of all files below `folder`; what Python compiles beside its sources does not count."""
+    files = sorted(file for file in folder.rglob("*") if file.is_file() and "__pycache__" not in file.parts)
+    return {file.relative_to(folder).as_posix(): file_digest(file) for file in files}
 
 
 def canonical(value: Any) -> str:
@@ -100,8 +99,9 @@ def file_digest(path: Path) -> str:
 def tree_digest(folder: Path, pattern: str = "*") -> str:
     """sha256 over names and contents of the files below `folder`, hidden ones left out."""
     files = sorted(file for file in folder.rglob(pattern) if file.is_file())
-    names = [(file.relative_to(folder).as_posix(), file) for file in files]
-    return digest({name: file_digest(file) for name, file in names if not any(part.startswith(".") for part in name.split("/"))})
+    names = [(file.relative_to(folder), file) for file in files]
+    shown = [(name, file) for name, file in names if not any(part.startswith((".", "__pycache__")) for part in name.parts)]
+    return digest({name.as_posix(): file_digest(file) for name, file in shown})
 
 
 @contextmanager

@@ -138,12 +138,8 @@ class Graph:
             node = replace(
                 base, id=id, role=part.role, identified_by="covered by the base", covered=True, extra=(), problems=(), row=None
             )
-        kinds = [
-            (license, name)
-            for prefix, license in self.catalogue.architectures
-            for name in part.architectures
-            if _is_a(name, prefix)
-        ]
+        known = self.catalogue.architectures
+        kinds = [(license, name) for prefix, license in known for name in part.architectures if _is_a(name, prefix)]
         foreign = next(((license, name) for license, name in kinds if license != node.license), None)
         if foreign is None:
             return node

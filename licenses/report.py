@@ -80,12 +80,13 @@ def html(verdict: Mapping[str, Any]) -> str:
         f"<details><summary><code>{escape(one['file'])}</code></summary><pre>{escape(one['text'])}</pre></details>"
         for one in verdict["notices"]
     )
+    dated = f"As of {escape(verdict['as_of'])}, by the facts of {escape(load().as_of)}"
     return (
         "<!doctype html>\n<html lang='en'><head><meta charset='utf-8'>"
         "<meta name='viewport' content='width=device-width,initial-scale=1'>"
         f"<title>Licence report: {escape(str(verdict['base']))}</title><style>{STYLE}</style></head><body>"
         f"<h1>Licence report</h1><p class='{escape(verdict['verdict'])}'><strong>{escape(one_line(verdict))}</strong></p>"
-        f"<p>As of {escape(verdict['as_of'])}, by the facts of {load().as_of}, verdict <code>{escape(verdict['hash'])}</code>. {escape(NOT_ADVICE)}</p>"
+        f"<p>{dated}, verdict <code>{escape(verdict['hash'])}</code>. {escape(NOT_ADVICE)}</p>"
         f"<h2>Uses</h2>{_html_table(('use', 'verdict', 'duties'), _use_rows(verdict))}{uses}"
         f"<h2>Assets</h2>{_html_table(('asset', 'role', 'licence', 'told by', 'revision', 'text'), _node_rows(verdict))}{lists}"
         f"{'<h2>Texts to ship</h2>' + texts if texts else ''}</body></html>\n"
@@ -155,7 +156,7 @@ def _html_table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
 
 
 def _md(text: Any) -> str:
-    flat = flat(text).replace("&", "&amp;").replace("<", "&lt;")
+    line = flat(text).replace("&", "&amp;").replace("<", "&lt;")
     for sign in "\\`*[]>|#":
-        flat = flat.replace(sign, f"\\{sign}")
-    return flat
+        line = line.replace(sign, f"\\{sign}")
+    return line

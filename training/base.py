@@ -33,6 +33,11 @@ class Base:
     files: dict[str, str]
 
     @property
+    def name(self) -> str:
+        """The Hub's name, or the folder's own: where it lies on this disk is nobody else's business."""
+        return self.ref if self.revision else self.folder.resolve().name
+
+    @property
     def weights_sha256(self) -> str:
         """One hash over all weights."""
         return identity({name: sha for name, sha in self.files.items() if name.endswith(".safetensors")})

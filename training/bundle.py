@@ -12,19 +12,20 @@ from training.base import Base, sha256_of
 from training.config import TrainConfig
 from training.data.manifest import Dataset
 from training.export import FILE
-from training.sample import BUNDLE_SCHEMA
+from training.sample import BUNDLE_SCHEMA, PLACE
 
-_LOG = "events.jsonl"  # holds durations, so it is carried along but is no part of the content
+_ASIDE = ("events.jsonl", PLACE, "manifest.json")  # durations and places: carried along, but no part of the content
 
 
 def write_bundle(out: Path, evaluation: Mapping[str, Any], *, config: TrainConfig, base: Base, dataset: Dataset) -> dict[str, Any]:
     """Write evaluation.json and, last, manifest.json into a folder that holds adapter and samples; the manifest."""
     write_json(out / "evaluation.json", evaluation)
+    write_json(out / PLACE, {"base": base.ref if base.revision else str(base.folder.resolve())})
     names = sorted(path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file())
-    files = {name: sha256_of(out / name) for name in names if name not in (_LOG, "manifest.json")}
+    files = {name: sha256_of(out / name) for name in names if name not in _ASIDE}
     manifest = {
         "schema": BUNDLE_SCHEMA,
-        "base": {"ref": base.ref, "revision": base.revision, "family": base.family.name, "weights_sha256": base.weights_sha256},
+        "base": {"ref": base.name, "revision": base.revision, "family": base.family.name, "weights_sha256": base.weights_sha256},
         "family": base.family.name,
         "adapter_sha256": files[FILE],
         "rank": config.rank,

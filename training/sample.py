@@ -19,6 +19,7 @@ from training.export import FILE, load_adapter
 from training.families import Family
 
 BUNDLE_SCHEMA = "lorasmith/adapter-bundle/1"
+PLACE = "place.json"  # of this disk
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,7 +40,7 @@ def sample(bundle: Path, prompt: str, *, seed: int, scale: float, out: Path, bas
     if not prompt.strip():
         raise ConfigError("prompt is empty: say what the picture shall show")
     manifest = read_bundle(bundle)
-    found = locate(base or manifest["base"]["ref"], None if base else manifest["base"]["revision"])
+    found = locate(base or _base_of(bundle, manifest), None if base else manifest["base"]["revision"])
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     pipe = load_pipeline(found, weight_dtype("auto", device))
     load_adapter(pipe, bundle / FILE)
@@ -73,6 +74,13 @@ def read_bundle(folder: Path) -> Mapping[str, Any]:
     if not isinstance(manifest, dict) or manifest.get("schema") != BUNDLE_SCHEMA:
         raise AdapterError(f"'{folder / 'manifest.json'}' is no {BUNDLE_SCHEMA}: give the folder that a training made")
     return manifest
+
+
+def _base_of(bundle: Path, manifest: Mapping[str, Any]) -> str:
+    """Where the base lay when the bundle was made; elsewhere only its name is known, which the Hub may know too."""
+    place = bundle / PLACE
+    ref = json.loads(place.read_text(encoding="utf-8"))["base"] if place.is_file() else manifest["base"]["ref"]
+    return str(ref)
 
 
 def save_png(picture: Image.Image, path: Path) -> Path:

@@ -23,10 +23,12 @@ from training.errors import AdapterError, ConfigError, DatasetError
 from training.evaluate import Subject, evaluate
 from training.events import Events
 from training.export import FILE, Trained, answer_of, check_reloaded, export
+from training.families import is_distilled
 from training.signals import noted
 
 SCHEMA = "lorasmith/training/1"
 LOG = "events.jsonl"
+DISTILLED = "base '{base}' is distilled to few steps, which a LoRA undoes: train on its undistilled sibling if there is one"
 
 
 def train_adapter(config: TrainConfig, out: Path, *, work: Path, events: Events) -> dict[str, Any]:
@@ -39,6 +41,8 @@ def train_adapter(config: TrainConfig, out: Path, *, work: Path, events: Events)
     pictures = dataset.split("train")
     if not pictures:
         raise DatasetError(f"dataset '{config.dataset}' has no picture to train on: add pictures or hold out fewer")
+    if is_distilled(base.family, base.ref, json.loads((base.folder / "model_index.json").read_text(encoding="utf-8"))):
+        events.emit("warning", message=DISTILLED.format(base=base.ref))
     dtype = weight_dtype(config.precision, accelerator.device)
     events.emit("stage", stage="encode", total=len(pictures))
     pipe = load_pipeline(base, dtype)

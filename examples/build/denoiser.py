@@ -1,6 +1,6 @@
 """Train the embedded base: a Z-Image denoiser with a small Qwen3 text encoder, on Noto emoji of animals, plants, food and drink.
 
-    python denoiser.py --packages packages --out work [--steps 6000] [--threads 2]     (after autoencoder.py)
+    python denoiser.py --packages packages --out work [--steps 4500] [--threads 2]     (after autoencoder.py)
 
 Flow matching on latents; caption dropout for guidance. Batches are a function of the step: stop it anywhere, start it again.
 The learning rate is constant, then falls to zero over the last fifth. The weights saved are the moving average, in float16.
@@ -141,7 +141,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--packages", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--steps", type=int, default=6000)
+    parser.add_argument("--steps", type=int, default=4500)
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--export-only", action="store_true", help="save the pipeline from the last checkpoint")

@@ -35,6 +35,8 @@ def main() -> None:
     """Run the command. Exit codes: docs/exit-codes.md."""
     try:
         code = app(standalone_mode=False)
+        if code == 130:  # what typer makes of Ctrl-C
+            raise KeyboardInterrupt
     except BaseException as error:
         code = ended(error)
     sys.stdout.flush()
@@ -47,8 +49,6 @@ def ended(error: BaseException) -> int:
         import traceback
 
         traceback.print_exception(error)
-    if isinstance(error, typer.Exit):
-        return int(error.exit_code)
     if isinstance(error, KeyboardInterrupt | typer.Abort):
         return said("interrupted; run the same command again to go on from here", 130)
     if hasattr(error, "format_message"):  # click's usage errors

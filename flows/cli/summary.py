@@ -1,14 +1,12 @@
 """The short table at the end of a publish."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
-
-from rich.console import Console
-from rich.table import Table
 
 
 def print_summary(run: Mapping[str, Any]) -> None:
-    """Licence verdict, losses, app, what the requests cost, and where listing and report lie."""
+    """Licence verdict, losses, app, what the requests cost, and where samples, listing and report lie. Lines are never wrapped."""
     loss = run["loss"]
     rows = {
         "licence verdict": run["verdict"],
@@ -16,13 +14,17 @@ def print_summary(run: Mapping[str, Any]) -> None:
         "app, revision": f"{run['app']}, {run['revision']} ({run['target']})",
         "endpoint": run["urls"]["run"],
         "requests": f"{run['units']} units billed = {run['images']} images delivered",
-        "samples": run["grid"],
-        "listing": f"{run['listing']}/index.html",
-        "license report": run["license_report"],
+        "samples": near(run["grid"]),
+        "listing": near(f"{run['listing']}/index.html"),
+        "license report": near(run["license_report"]),
     }
-    table = Table(show_header=False, box=None, pad_edge=False)
-    table.add_column(style="bold", no_wrap=True)
-    table.add_column(overflow="fold")
     for name, value in rows.items():
-        table.add_row(name, str(value))
-    Console().print(table, highlight=False, soft_wrap=True)
+        print(f"{name:<16} {value}")
+
+
+def near(path: str) -> str:
+    """From here where it lies below, else as it stands."""
+    try:
+        return str(Path(path).relative_to(Path.cwd()))
+    except ValueError:
+        return path

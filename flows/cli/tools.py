@@ -17,6 +17,7 @@ def sample(
     out: Annotated[Path, typer.Option(help="PNG to write.")] = Path("sample.png"),
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1)] = 0,
     scale: Annotated[float, typer.Option(min=0, max=2, help="Strength of the adapter.")] = 1.0,
+    base: Annotated[str | None, typer.Option(help="Base, where it is not where the adapter was trained.")] = None,
 ) -> None:
     """Draw one picture with an adapter.
 
@@ -24,7 +25,7 @@ def sample(
     """
     from training.sample import sample as draw
 
-    print(draw(bundle, prompt, seed=seed, scale=scale, out=out))
+    print(draw(bundle, prompt, seed=seed, scale=scale, out=out, base=base))
 
 
 def doctor(

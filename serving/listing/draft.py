@@ -9,18 +9,18 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from serving.listing import gallery, lint, mail, render
+from serving.listing.api import api_of
 from serving.listing.errors import ListingError
-from serving.listing.facts import api_of, facts_of, figure, name_of
+from serving.listing.facts import facts_of, figure
 from serving.listing.gallery import Call, Progress
+from serving.listing.licence import licence_of
 from serving.listing.model import (
     Contact,
     Group,
     Licence,
-    LicenceNode,
     Listing,
     ListingTexts,
     Metadata,
-    Notice,
     Question,
     Receipt,
     Release,
@@ -30,6 +30,7 @@ from serving.listing.model import (
 from serving.listing.pricing import MeasuredCost, price
 
 RELEASE_FACTS = ("id", "app", "package", "verdict_hash", "revision", "target", "urls", "evidence", "created_at")
+CALLERS = {"caller": "a second account", "owner": "the owner’s own account"}
 QUESTIONS = (
     ("Revenue share", "Which share of the unit price goes to the author, and how is it reported?"),
     ("Idle runners", "Who pays for idle and always-on runners while the app is in shared mode?"),
@@ -55,18 +56,18 @@ def draft_listing(
     seeds: int = 2,
     date: datetime | None = None,
 ) -> dict[str, Any]:
-    """Write listing.json, index.html, MODEL_CARD.md, about.md, llms.txt, request.eml, examples/ and receipts/ into `out`, an empty folder.
+    """Write listing.json, index.html, MODEL_CARD.md, about.md, llms.txt, request.eml, examples/ and receipts/ into `out`.
 
-    `call` reaches the deployed app; it is called prompts x seeds times. `settings` (the package's settings.json) fills the bounds of
-    the API table. `date` is the mail's Date; without it the mail client sets it. GalleryError where a call fails or bills other than
-    it delivers, DraftRefused (one line an error) where lint finds errors: then `out` stays empty.
+    `call` reaches the deployed app; it is called prompts x seeds times. `settings` (the package's settings.json) fills the bounds
+    of the API table. `date` is the mail's Date; without it the mail client sets it. GalleryError where a call fails or bills
+    other than it delivers, DraftRefused (one line an error) where lint finds errors: then `out`, an empty folder, stays empty.
     """
     if out.exists() and any(out.iterdir()):
         raise ListingError(f"{out}: got a folder with files in it; a draft is written into an empty one")
     evaluation, manifest = (read(bundle / name) for name in ("evaluation.json", "manifest.json"))
-    shots = gallery.planned(evaluation, dataset, prompts=prompts, seeds=seeds)
+    shots = gallery.planned(evaluation, dataset, settings, prompts=prompts, seeds=seeds)
     made = gallery.photographed(shots, bundle=bundle, call=call, progress=progress)
-    documents = {
+    documents: dict[str, Any] = {
         "evaluation": evaluation,
         "bundle": manifest,
         "dataset": dict(dataset),
@@ -92,7 +93,14 @@ def draft_listing(
     }
 
 
-def assembled(documents: Mapping[str, Any], files: Mapping[str, bytes], *, made: gallery.Gallery, texts: ListingTexts, cost: MeasuredCost | None) -> Listing:
+def assembled(
+    documents: Mapping[str, Any],
+    files: Mapping[str, bytes],
+    *,
+    made: gallery.Gallery,
+    texts: ListingTexts,
+    cost: MeasuredCost | None,
+) -> Listing:
     """The listing out of the receipts' documents, the gallery and the author's texts."""
     endpoint = endpoint_of(documents["release"])
     licence = licence_of(documents["verdict"])
@@ -127,34 +135,6 @@ def metadata_of(endpoint: str, documents: Mapping[str, Any], texts: ListingTexts
     )
 
 
-def licence_of(verdict: Mapping[str, Any]) -> Licence:
-    """The verdict as a page shows it: who is in the chain, what is owed, and the notices in full."""
-    nodes = tuple(
-        LicenceNode(
-            id=name_of(str(node["id"])),
-            role=node["role"],
-            license=str(node.get("license") or "unknown"),
-            revision=node.get("revision"),
-            identified_by=said(node.get("identified_by")),
-        )
-        for node in verdict.get("nodes", ())
-    )
-    ids = tuple(dict.fromkeys(node.license for node in nodes))
-    paid = verdict["uses"]["host_paid_inference"]
-    duties = [said(duty) for use in ("train_adapter", "host_paid_inference") for duty in verdict["uses"].get(use, {}).get("duties", ())]
-    return Licence(
-        name=" + ".join(ids),
-        ids=ids,
-        host_paid_inference=paid["verdict"],
-        verdict_hash=str(verdict["hash"]),
-        nodes=nodes,
-        duties=tuple(dict.fromkeys(duty for duty in duties if duty)),
-        notice_lines=tuple(verdict.get("notice_lines", ())),
-        display_lines=tuple(verdict.get("display_lines", ())),
-        notices=tuple(Notice(file=notice["file"], text=notice["text"]) for notice in verdict.get("notices", ())),
-    )
-
-
 def release_of(documents: Mapping[str, Any]) -> Release:
     release = documents["release"]
     evidence = release.get("evidence") or {}
@@ -172,8 +152,12 @@ def release_of(documents: Mapping[str, Any]) -> Release:
 
 
 def smoke_of(documents: Mapping[str, Any], environment: str) -> Smoke:
-    numbers = {name: figure(documents, "release", f"/evidence/{environment}/{name}", "{}") for name in ("unauthenticated_status", "images", "units")}
-    return Smoke(environment=environment, **numbers)
+    numbers = {
+        name: figure(documents, "release", f"/evidence/{environment}/{name}", "{}")
+        for name in ("unauthenticated_status", "images", "units")
+    }
+    caller = CALLERS.get(documents["release"]["evidence"][environment].get("caller"), "an account that was not recorded")
+    return Smoke(environment=environment, caller=caller, **numbers)
 
 
 def endpoint_of(release: Mapping[str, Any]) -> str:
@@ -182,15 +166,6 @@ def endpoint_of(release: Mapping[str, Any]) -> str:
     path = urlsplit(str((release.get("urls") or {}).get("run", ""))).path.strip("/")
     owner, _, name = path.partition("/")
     return f"{owner}/{app}" if "/" not in app and name.split("/")[0] == app else app
-
-
-def said(value: object) -> str | None:
-    """What a reason, duty or witness says, whether it came as text or as a record."""
-    if isinstance(value, Mapping):
-        value = value.get("text") or value.get("code") or value.get("kind")
-    if isinstance(value, list | tuple):
-        value = ", ".join(str(item) for item in value)
-    return str(value) if value else None
 
 
 def rendered(listing: Listing, files: Mapping[str, bytes], date: datetime | None) -> dict[str, bytes]:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from serving.listing.errors import ListingError
-from serving.listing.model import Api, Evaluation, Facts, Figure, HeldOut, Parameter, TrainingData
+from serving.listing.model import Evaluation, Facts, Figure, HeldOut, TrainingData
 
 Documents = Mapping[str, Any]
 MAX_SHOWN_PICTURES = 60
@@ -32,8 +32,9 @@ def facts_of(documents: Documents) -> Facts:
         limits=limits(resolution, documents),
         safety=safety(settings),
         marking=(
-            "Pictures leave without a machine-readable mark: neither signed metadata nor an invisible watermark is in this release. "
-            "It is to be added before callers are served where the law asks for it; until then, say that pictures are generated."
+            "Pictures leave without a machine-readable mark: neither signed metadata nor an invisible watermark is in this "
+            "release. It is to be added before callers are served where the law asks for it; until then, say that pictures "
+            "are generated."
         ),
     )
 
@@ -45,7 +46,7 @@ def training_data(documents: Documents) -> TrainingData:
     return TrainingData(
         statement=(
             f"Trained on {train.text} pictures. {held_out.text} more were kept out of training and are what the evaluation "
-            "measures. Every picture is named by its hash in the dataset's manifest."
+            "measures. Every picture is named by its hash in the dataset’s manifest."
         ),
         train=train,
         held_out=held_out,
@@ -64,7 +65,7 @@ def evaluation(documents: Documents) -> Evaluation:
     verdict = "The gate calls that learned." if learned else "The gate does not call that learned."
     return Evaluation(
         statement=(
-            f"Denoising loss on {held_out.text} pictures that training never saw, with the same noise and the same noise levels for base "
+            f"Denoising loss on {held_out.text} pictures that training never saw, with the same noise and noise levels for base "
             f"and adapter: {relative.text} against the base. {verdict}"
         ),
         learned=learned,
@@ -82,8 +83,8 @@ def evaluation(documents: Documents) -> Evaluation:
 
 
 def interval(documents: Documents) -> tuple[Figure, Figure] | None:
-    """Bootstrap interval of adapter minus base; None where the evaluation has none."""
-    if not documents["evaluation"].get("bootstrap"):
+    """Bootstrap interval of adapter minus base; None where it was not measured."""
+    if at(documents, "evaluation", "/bootstrap/low") is None:
         return None
     low, high = (figure(documents, "evaluation", f"/bootstrap/{side}", "{:+.4f}") for side in ("low", "high"))
     return low, high
@@ -103,11 +104,18 @@ def limits(resolution: Figure, documents: Documents) -> tuple[str, ...]:
         "The evaluation measures denoising loss. It says that the style was learned, not that people prefer the pictures.",
         "What the base can not draw, the adapter can not draw either.",
         "Memorisation of training pictures was not measured in this release.",
-        "Time and cost of a request on fal's GPUs were not measured in this release.",
+        "Time and cost of a request on fal’s GPUs were not measured in this release.",
     ]
-    if documents["bundle"].get("trigger"):
-        lines.insert(1, "Without the trigger word in the prompt the style may be weaker: no prompt without it was evaluated.")
+    if always_triggered(documents):
+        lines.insert(1, "Every evaluated prompt holds the trigger word; without it the style may be weaker.")
     return tuple(lines)
+
+
+def always_triggered(documents: Documents) -> bool:
+    """True where there is a trigger word and no held-out caption goes without it."""
+    trigger = str(documents["bundle"].get("trigger") or "").casefold()
+    captions = [item["caption"].casefold() for item in documents["evaluation"].get("per_picture") or ()]
+    return bool(trigger and captions) and all(trigger in caption for caption in captions)
 
 
 def safety(settings: Mapping[str, Any] | None) -> str:
@@ -116,41 +124,6 @@ def safety(settings: Mapping[str, Any] | None) -> str:
     if settings.get("safety", {}).get("enabled"):
         return "A prompt filter is always on, and every picture passes a checker: what it flags is withheld and not billed."
     return "A prompt filter is always on. Pictures are not checked by a classifier in this release."
-
-
-def api_of(documents: Documents) -> Api:
-    """Request and answer of the endpoint, with the package's defaults and bounds where its settings are given."""
-    bundle, settings = documents["bundle"], documents.get("settings") or {}
-    limit, size = settings.get("limits", {}), settings.get("default_size")
-
-    def up_to(name: str, start: int = 1) -> str | None:
-        return f"{start} to {limit[name]}" if name in limit else None
-
-    sides = f"sides {limit['min_side']} to {limit['max_side']}, in steps of {limit['multiple']}; area up to {limit['max_area']} px" if limit else None
-    prompt = f"up to {limit['max_prompt_bytes']} bytes" if limit else None
-    default_size = f"{size['width']} x {size['height']}" if size else None
-    steps, guidance = bundle["inference"]["steps"], bundle["inference"]["guidance_scale"]
-    rows = (
-        Parameter(name="prompt", type="string", required=True, bounds=prompt, description="What the picture shows."),
-        Parameter(name="image_size", type="preset or {width, height}", default=default_size, bounds=sides, description="Size of the picture in pixels."),
-        Parameter(name="num_inference_steps", type="integer", default=f"{steps}", bounds=up_to("max_steps"), description="Denoising steps."),
-        Parameter(name="guidance_scale", type="number", default=f"{guidance:g}", description="How closely the picture follows the prompt."),
-        Parameter(name="seed", type="integer", description="The same seed and input give the same picture; drawn at random if absent."),
-        Parameter(name="lora_scale", type="number", default=f"{bundle['scale']:g}", description="Strength of the trained style; zero is the base."),
-        Parameter(name="num_images", type="integer", default="1", bounds=up_to("max_images"), description="How many pictures; each is one unit."),
-        Parameter(name="enable_safety_checker", type="boolean", default="true", description="Whether the picture checker, where there is one, is on."),
-        Parameter(name="output_format", type="jpeg, png or webp", default="jpeg", description="File format."),
-        Parameter(name="sync_mode", type="boolean", default="false", description="Answer with data URIs instead of links."),
-    )
-    answer = (
-        Parameter(name="images", type="list of {url, content_type, width, height}", description="The delivered pictures; these are billed, no others."),
-        Parameter(name="seed", type="integer", description="Seed of the first picture."),
-        Parameter(name="has_nsfw_concepts", type="list of boolean", description="One for each delivered picture."),
-        Parameter(name="timings", type="object", description="Seconds spent, by stage."),
-        Parameter(name="prompt", type="string", description="The prompt that was used."),
-        Parameter(name="undelivered", type="list of {index, reason}", description="What was asked for, not delivered and not billed."),
-    )
-    return Api(input=rows, output=answer)
 
 
 def figure(documents: Documents, receipt: str, pointer: str, shown: str) -> Figure:

@@ -43,6 +43,7 @@ class Shot:
 
     prompt: str
     seed: int
+    size: tuple[int, int] | None = None
     base: str | None = None
     real: str | None = None
 
@@ -54,45 +55,88 @@ class Gallery:
     examples: tuple[Example, ...]
     files: dict[str, bytes]
     calls: tuple[dict[str, Any], ...]
-    images: int
-    units: int
+
+    @property
+    def images(self) -> int:
+        """Pictures that were decoded, over all calls."""
+        return sum(call["images"] for call in self.calls)
+
+    @property
+    def units(self) -> int:
+        """Units that were billed, over all calls."""
+        return sum(call["units"] for call in self.calls)
 
 
-def planned(evaluation: Mapping[str, Any], dataset: Mapping[str, Any], *, prompts: int = 4, seeds: int = 2) -> tuple[Shot, ...]:
+def planned(
+    evaluation: Mapping[str, Any],
+    dataset: Mapping[str, Any],
+    settings: Mapping[str, Any] | None,
+    *,
+    prompts: int = 4,
+    seeds: int = 2,
+) -> tuple[Shot, ...]:
     """Held-out prompts in the evaluation's order, filled up from the dataset; the first seed is the evaluation's own."""
-    sampled = {(sample["prompt"], sample["seed"]): sample for sample in evaluation.get("samples", ())}
-    seed_of = {prompt: seed for prompt, seed in reversed(sampled)}
-    names = [sample["prompt"] for sample in evaluation.get("samples", ())]
-    names += [picture["caption"] for picture in dataset.get("pictures", ()) if picture["split"] == "held_out" and picture.get("caption")]
-    chosen = list(dict.fromkeys(names))[:prompts]
-    real_of = {sample["prompt"]: sample.get("real") for sample in evaluation.get("samples", ())}
-    return tuple(shot(prompt, seed_of.get(prompt, 0) + step, sampled, real_of) for prompt in chosen for step in range(seeds))
+    held_out = {picture["caption"]: picture for picture in dataset.get("pictures", ()) if picture["split"] == "held_out"}
+    samples: dict[str, Mapping[str, Any]] = {}
+    for sample in evaluation.get("samples", ()):
+        samples.setdefault(sample["prompt"], sample)
+    names = [name for name in dict.fromkeys((*samples, *held_out)) if name][:prompts]
+    return tuple(
+        shot(name, step, samples.get(name, {}), held_out.get(name, {}), settings) for name in names for step in range(seeds)
+    )
 
 
-def shot(prompt: str, seed: int, sampled: Mapping[tuple[str, int], Mapping[str, Any]], real_of: Mapping[str, str | None]) -> Shot:
-    base = sampled.get((prompt, seed), {}).get("base")
-    return Shot(prompt=prompt, seed=seed, base=base, real=real_of.get(prompt) if base else None)
+def shot(prompt: str, step: int, sample: Mapping[str, Any], picture: Mapping[str, Any], settings: Mapping[str, Any] | None) -> Shot:
+    """The base stands beside it only on the evaluation's own seed, and only where the app can draw at the same size."""
+    size, asked_for = size_to_ask(picture.get("bucket"), settings)
+    paired = step == 0 and asked_for
+    return Shot(
+        prompt=prompt,
+        seed=sample.get("seed", 0) + step,
+        size=size,
+        base=sample.get("base") if paired else None,
+        real=sample.get("real") if paired else None,
+    )
+
+
+def size_to_ask(bucket: Sequence[int] | None, settings: Mapping[str, Any] | None) -> tuple[tuple[int, int] | None, bool]:
+    """(width, height) to name in the call, None where the app's default is right; and whether that is the evaluation's size."""
+    if bucket is None or settings is None:
+        return None, True
+    (height, width), default, limit = bucket, settings["default_size"], settings["limits"]
+    if (width, height) == (default["width"], default["height"]):
+        return None, True
+    sides = all(limit["min_side"] <= side <= limit["max_side"] and side % limit["multiple"] == 0 for side in (width, height))
+    allowed = sides and width * height <= limit["max_area"]
+    return ((width, height) if allowed else None), allowed
 
 
 def photographed(shots: Sequence[Shot], *, bundle: Path, call: Call, progress: Progress) -> Gallery:
     """Call the app once a shot. GalleryError, one line, where a call fails or bills other than what it delivered."""
     if not shots:
-        raise GalleryError("no held-out prompt to make examples with: the evaluation has no samples and the dataset no held-out captions")
+        raise GalleryError(
+            "no held-out prompt to make examples with: the evaluation has no samples and the dataset no held-out captions"
+        )
     files: dict[str, bytes] = {}
     examples, calls = [], []
-    for index, planned_shot in enumerate(shots):
-        progress(f"example {index + 1} of {len(shots)}: {one_line(planned_shot.prompt)}")
-        arguments = {"prompt": planned_shot.prompt, "seed": planned_shot.seed, "num_images": 1, "output_format": "png", "sync_mode": True}
-        pictures, units = delivered(call(arguments), planned_shot)
-        name = f"{index:02d}-{slug(planned_shot.prompt)}"
+    for index, asked in enumerate(shots):
+        progress(f"example {index + 1} of {len(shots)}: {one_line(asked.prompt)}")
+        arguments = arguments_of(asked)
+        pictures, units = delivered(call(arguments), asked)
+        name = f"{index:02d}-{slug(asked.prompt)}"
         output = kept(files, f"examples/{name}.png", as_png(pictures[0]))
-        beside = {role: from_bundle(files, bundle, file, f"examples/{name}-{role}.png") for role, file in sides(planned_shot)}
+        beside = {role: from_bundle(files, bundle, file, f"examples/{name}-{role}.png") for role, file in sides(asked)}
         shown = {key: value for key, value in arguments.items() if key != "sync_mode"}
-        alt = f"Made by the deployed adapter for the prompt “{one_line(planned_shot.prompt)}”, seed {planned_shot.seed}"
-        examples.append(Example(input=shown, output=output, seed=planned_shot.seed, alt=alt, **beside))
+        alt = f"Made by the deployed adapter for the prompt “{one_line(asked.prompt)}”, seed {asked.seed}"
+        examples.append(Example(input=shown, output=output, seed=asked.seed, alt=alt, **beside))
         calls.append({"arguments": arguments, "status": 200, "images": len(pictures), "units": units, "sha256": output.sha256})
-    images, total = (sum(int(entry[key]) for entry in calls) for key in ("images", "units"))
-    return Gallery(examples=tuple(examples), files=files, calls=tuple(calls), images=images, units=total)
+    return Gallery(examples=tuple(examples), files=files, calls=tuple(calls))
+
+
+def arguments_of(asked: Shot) -> dict[str, Any]:
+    """The request: one picture, lossless, in the answer itself."""
+    size = {"image_size": dict(zip(("width", "height"), asked.size, strict=True))} if asked.size else {}
+    return {"prompt": asked.prompt, "seed": asked.seed, "num_images": 1, "output_format": "png", "sync_mode": True, **size}
 
 
 def delivered(called: Called, asked: Shot) -> tuple[list[Image.Image], int]:
@@ -103,10 +147,14 @@ def delivered(called: Called, asked: Shot) -> tuple[list[Image.Image], int]:
     entries = called.body.get("images")
     pictures = [decoded(entry, where) for entry in entries] if isinstance(entries, list) else []
     if called.units is None or not re.fullmatch(r"\d{1,6}(\.0+)?", called.units):
-        raise GalleryError(f"{where}: got x-fal-billable-units {called.units!r}, a whole number is needed; deploy the app as packaged")
+        raise GalleryError(
+            f"{where}: got x-fal-billable-units {called.units!r}, a whole number is needed; deploy the app as packaged"
+        )
     units = int(float(called.units))
     if units != len(pictures):
-        raise GalleryError(f"{where}: {units} units billed for {len(pictures)} pictures delivered; do not list an app that bills so")
+        raise GalleryError(
+            f"{where}: {units} units billed for {len(pictures)} pictures delivered; do not list an app that bills so"
+        )
     if not pictures:
         raise GalleryError(f"{where}: no picture was delivered (withheld by the safety check?); hold other names out")
     return pictures, units

@@ -9,15 +9,20 @@ from typing import Literal
 
 from serving.listing.errors import DraftRefused
 from serving.listing.facts import at
-from serving.listing.model import Facts, Figure, Listing
+from serving.listing.model import Facts, Figure, Listing, Part
 from serving.listing.pricing import loses_money
 
 CATEGORIES = frozenset(
-    "text-to-image image-to-image text-to-video image-to-video video-to-video text-to-audio text-to-speech speech-to-text audio-to-audio "
-    "text-to-3d image-to-3d vision llm training json".split()
+    {
+        *("text-to-image", "image-to-image", "text-to-video", "image-to-video", "video-to-video", "text-to-3d", "image-to-3d"),
+        *("text-to-audio", "text-to-speech", "speech-to-text", "audio-to-audio", "vision", "llm", "training", "json"),
+    }
 )
 MAX_TITLE, MAX_DESCRIPTION = 60, 160
-PLACEHOLDER = re.compile(r"\b(lorem ipsum|todo|tbd|xxx+|placeholder|changeme|change me|your[ -](?:name|title|text)|insert here|foo|foobar)\b|<[a-z _-]+>", re.I)
+PLACEHOLDER = re.compile(
+    r"\b(lorem ipsum|todo|tbd|xxx+|placeholder|changeme|change me|your[ -](?:name|title|text)|insert here)\b|<[a-z _-]+>",
+    re.I,
+)
 ADDRESS = re.compile(r"[^@\s<>]+@[^@\s<>]+\.[^@\s<>]+")
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
@@ -39,7 +44,15 @@ class Finding:
 
 def linted(listing: Listing, files: Mapping[str, bytes]) -> tuple[Finding, ...]:
     """All findings, errors first; `files` are those beside the listing, by relative path."""
-    rules = (texts(listing), contact(listing), category(listing), numbers(listing, files), pictures(listing, files), rights(listing), market(listing))
+    rules = (
+        texts(listing),
+        contact(listing),
+        category(listing),
+        numbers(listing, files),
+        pictures(listing, files),
+        rights(listing),
+        market(listing),
+    )
     found = [finding for rule in rules for finding in rule]
     return tuple(sorted(found, key=lambda finding: finding.level != "error"))
 
@@ -90,7 +103,11 @@ def numbers(listing: Listing, files: Mapping[str, bytes]) -> Iterator[Finding]:
     for name, receipt in listing.receipts.items():
         content = files.get(receipt.path)
         if content is None or hashlib.sha256(content).hexdigest() != receipt.sha256:
-            yield error("receipt", f"receipts.{name}", f"{receipt.path} is {'missing' if content is None else 'another file now'}; draft again")
+            yield error(
+                "receipt",
+                f"receipts.{name}",
+                f"{receipt.path} is {'missing' if content is None else 'another file now'}; draft again",
+            )
         else:
             documents[name] = json.loads(content)
     known = list(figures(listing))
@@ -99,8 +116,10 @@ def numbers(listing: Listing, files: Mapping[str, bytes]) -> Iterator[Finding]:
         if figure.receipt not in listing.receipts:
             yield error("no-receipt", where, f"{figure.text} has no receipt; a number needs the file that it came from")
         elif figure.receipt in documents and (stored is None or (figure.count_of is None and stored != figure.value)):
-            yield error("receipt-differs", where, f"says {figure.value}, the receipt says {stored} at {figure.pointer}; draft again")
-    shown = {number for _, figure in known for number in NUMBER.findall(figure.text)}
+            yield error(
+                "receipt-differs", where, f"says {figure.value}, the receipt says {stored} at {figure.pointer}; draft again"
+            )
+    shown = {number for where, figure in known if where.startswith("facts.") for number in NUMBER.findall(figure.text)}
     for where, statement in statements(listing.facts):
         for number in NUMBER.findall(statement):
             if number not in shown:
@@ -125,7 +144,11 @@ def pictures(listing: Listing, files: Mapping[str, bytes]) -> Iterator[Finding]:
 def rights(listing: Listing) -> Iterator[Finding]:
     if listing.licence.host_paid_inference not in ALLOWED_VERDICTS:
         got = listing.licence.host_paid_inference
-        yield error("licence", "licence.host_paid_inference", f"the verdict is {got!r}; a listing needs 'allow' or 'duties' (`lorasmith license report`)")
+        yield error(
+            "licence",
+            "licence.host_paid_inference",
+            f"the verdict is {got!r}; a listing needs 'allow' or 'duties' (`lorasmith license report`)",
+        )
     for line in listing.licence.display_lines:
         if not line.strip():
             yield error("licence", "licence.display_lines", "one is empty; a line that a licence demands can not be blank")
@@ -139,7 +162,9 @@ def market(listing: Listing) -> Iterator[Finding]:
     if release.smoke is None:
         yield error("no-evidence", "release.smoke", "there is no smoke test of this release; deploy it again")
     elif release.smoke.units.value != release.smoke.images.value:
-        yield error("billing", "release.smoke", f"{release.smoke.units.text} units were billed for {release.smoke.images.text} images")
+        yield error(
+            "billing", "release.smoke", f"{release.smoke.units.text} units were billed for {release.smoke.images.text} images"
+        )
     if not release.health:
         yield warning("no-health", "release.health", "no answer of the health check is recorded")
     if release.target != "fal":
@@ -158,7 +183,7 @@ def figures(listing: Listing) -> Iterator[tuple[str, Figure]]:
     def walk(where: str, value: object) -> Iterator[tuple[str, Figure]]:
         if isinstance(value, Figure):
             yield where, value
-        elif hasattr(value, "model_fields_set"):
+        elif isinstance(value, Part):
             for name in type(value).model_fields:
                 yield from walk(f"{where}.{name}", getattr(value, name))
         elif isinstance(value, dict):

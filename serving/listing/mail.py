@@ -11,11 +11,17 @@ from email.utils import format_datetime
 from serving.listing.errors import MailError
 from serving.listing.model import Listing
 
-TYPES = {"html": ("text", "html"), "md": ("text", "markdown"), "json": ("application", "json"), "png": ("image", "png"), "txt": ("text", "plain")}
+TYPES = {
+    "html": ("text", "html"),
+    "md": ("text", "markdown"),
+    "json": ("application", "json"),
+    "png": ("image", "png"),
+    "txt": ("text", "plain"),
+}
 
 
 def composed(listing: Listing, body: str, attachments: Mapping[str, bytes], *, date: datetime | None = None) -> bytes:
-    """The mail as bytes; equal input gives equal bytes. Without `date` the mail client sets it when it sends. MailError on bad headers."""
+    """The mail as bytes; equal input gives equal bytes. Without `date` the mail client sets it. MailError on bad headers."""
     message = EmailMessage(policy=SMTP.clone(max_line_length=998))
     try:
         message["From"] = listing.contact.sender

@@ -46,7 +46,9 @@ class Figure(Part):
     text: str = Field(description="As pages show it")
     receipt: str = Field(description="Id in receipts")
     pointer: str = Field(description="JSON pointer (RFC 6901) in the receipt")
-    count_of: str | None = Field(None, description="What was counted below the pointer; without it the pointer leads to the value itself")
+    count_of: str | None = Field(
+        None, description="What was counted below the pointer; without it the pointer leads to the value itself"
+    )
 
 
 class Group(Part):
@@ -103,7 +105,7 @@ class Picture(Part):
 class Example(Part):
     """One call of the deployed app; base and real stand beside it where the evaluation has the same prompt (and seed)."""
 
-    input: dict[str, Scalar]
+    input: dict[str, Scalar | dict[str, int]]
     output: Picture
     seed: int
     alt: str
@@ -193,9 +195,10 @@ class Licence(Part):
 
 
 class Smoke(Part):
-    """What a second caller saw on the deployed app."""
+    """What a caller saw on the deployed app when it was released."""
 
     environment: str
+    caller: str = Field(description="Whose key was used, in words")
     unauthenticated_status: Figure
     images: Figure
     units: Figure

@@ -20,10 +20,14 @@ def price(asked_usd: float | None, measured: MeasuredCost | None) -> Pricing:
     cost = cost_of(measured) if measured else None
     if asked_usd is not None:
         rationale = f"Asked by the author. {compared(asked_usd, cost)}"
-        return Pricing(unit_price_usd=asked_usd, basis="asked by the author", label=dollars(asked_usd), rationale=rationale, cost=cost)
+        return Pricing(
+            unit_price_usd=asked_usd, basis="asked by the author", label=dollars(asked_usd), rationale=rationale, cost=cost
+        )
     if cost is not None:
         rationale = f"{derived(cost)} Idle runners, cold starts and margin are not in it: they are to be agreed with fal."
-        return Pricing(unit_price_usd=cost.usd_per_unit, basis="break-even", label=dollars(cost.usd_per_unit), rationale=rationale, cost=cost)
+        return Pricing(
+            unit_price_usd=cost.usd_per_unit, basis="break-even", label=dollars(cost.usd_per_unit), rationale=rationale, cost=cost
+        )
     rationale = (
         "No GPU time was measured for this release, so there is no cost to base a price on yet. "
         "One unit is one delivered image, and the area of an image is capped, so that a flat price holds."

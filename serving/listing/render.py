@@ -1,4 +1,4 @@
-"""From listing.json to what people read: page, model card, about text, llms.txt and the body of the mail. Pure; hostile texts stay texts."""
+"""From listing.json to what people read: page, card, about text, llms.txt and letter. Pure; hostile texts stay texts."""
 
 import base64
 import io
@@ -7,6 +7,8 @@ import re
 import shlex
 from collections.abc import Mapping
 from functools import cache
+from string import Template
+from textwrap import fill
 from typing import Any
 from urllib.parse import quote
 
@@ -17,9 +19,46 @@ from PIL import Image
 from serving.listing.model import Example, Listing
 
 INLINE_SIDE = 640  # pixels; larger pictures travel in the page as a smaller JPEG, so that the page fits into a mail
-HUB_LICENCES = frozenset("apache-2.0 mit bsd-2-clause bsd-3-clause cc-by-4.0 cc-by-sa-4.0 cc0-1.0 openrail openrail++ creativeml-openrail-m unlicense".split())
+HUB_LICENCES = frozenset(
+    {
+        "apache-2.0",
+        "mit",
+        "bsd-2-clause",
+        "bsd-3-clause",
+        "cc-by-4.0",
+        "cc-by-sa-4.0",
+        "cc0-1.0",
+        "openrail",
+        "openrail++",
+        "unlicense",
+    }
+)
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 MARKDOWN = re.compile(r"([\\`*_{}\[\]<>#|~!])")
+
+
+SNIPPETS = {
+    "Python": """\
+import fal_client
+
+result = fal_client.subscribe(
+    $endpoint,
+    arguments=$body,
+)
+print(result["images"][0]["url"])""",
+    "JavaScript": """\
+import { fal } from "@fal-ai/client";
+
+const result = await fal.subscribe($endpoint, {
+    input: $body,
+});
+console.log(result.data.images[0].url);""",
+    "cURL": """\
+curl $address \\
+    -H "Authorization: Key $$FAL_KEY" \\
+    -H "Content-Type: application/json" \\
+    -d $data""",
+}
 
 
 class Verbatim(str):
@@ -30,7 +69,9 @@ class Verbatim(str):
 
 def page(listing: Listing, files: Mapping[str, bytes]) -> str:
     """index.html: one file, pictures as data URIs, no script, nothing fetched."""
-    return html().get_template("index.html.j2").render(**context(listing), src=lambda file: inlined(files[file]), rows=chart(listing))
+    return (
+        html().get_template("index.html.j2").render(**context(listing), src=lambda file: inlined(files[file]), rows=chart(listing))
+    )
 
 
 def model_card(listing: Listing) -> str:
@@ -59,7 +100,9 @@ def front_matter(listing: Listing) -> dict[str, Any]:
     """YAML of the card. A base that is no Hub id is left out: the Hub would link it to somebody else's model."""
     facts = listing.facts
     licence = next((node.license.lower() for node in listing.licence.nodes if node.role == "adapter"), "")
-    front: dict[str, Any] = {"license": licence} if licence in HUB_LICENCES else {"license": "other", "license_name": "served-not-distributed"}
+    front: dict[str, Any] = (
+        {"license": licence} if licence in HUB_LICENCES else {"license": "other", "license_name": "served-not-distributed"}
+    )
     if HUB_ID.fullmatch(facts.base):
         front |= {"base_model": facts.base, "base_model_relation": "adapter"}
     front |= {"library_name": "diffusers", "pipeline_tag": listing.metadata.category}
@@ -88,28 +131,17 @@ def context(listing: Listing) -> dict[str, Any]:
 def snippets(listing: Listing) -> dict[str, str]:
     """The first example as a call, in three languages; JSON literals are literals in Python and JavaScript too."""
     arguments = first_call(listing.examples[0]) if listing.examples else {}
-    body = json.dumps(arguments, indent=4, ensure_ascii=False)
-    endpoint = json.dumps(listing.endpoint_id)
-    python = f"import fal_client\n\nresult = fal_client.subscribe(\n    {endpoint},\n    arguments={indented(body)},\n)\nprint(result[\"images\"][0][\"url\"])"
-    script = (
-        'import { fal } from "@fal-ai/client";\n\n'
-        f"const result = await fal.subscribe({endpoint}, {{\n    input: {indented(body)},\n}});\nconsole.log(result.data.images[0].url);"
-    )
-    curl = (
-        f"curl {shlex.quote(listing.metadata.model_url)} \\\n"
-        '    -H "Authorization: Key $FAL_KEY" \\\n'
-        '    -H "Content-Type: application/json" \\\n'
-        f"    -d {shlex.quote(json.dumps(arguments, ensure_ascii=False))}"
-    )
-    return {"Python": python, "JavaScript": script, "cURL": curl}
+    given = {
+        "endpoint": json.dumps(listing.endpoint_id),
+        "body": json.dumps(arguments, indent=4, ensure_ascii=False).replace("\n", "\n    "),
+        "address": shlex.quote(listing.metadata.model_url),
+        "data": shlex.quote(json.dumps(arguments, ensure_ascii=False)),
+    }
+    return {language: Template(lines).substitute(given) for language, lines in SNIPPETS.items()}
 
 
 def first_call(example: Example) -> dict[str, Any]:
     return {key: example.input[key] for key in ("prompt", "seed") if key in example.input}
-
-
-def indented(text: str) -> str:
-    return text.replace("\n", "\n    ")
 
 
 def chart(listing: Listing) -> list[dict[str, Any]]:
@@ -148,19 +180,28 @@ def html() -> Environment:
 @cache
 def markdown() -> Environment:
     """Every value is escaped for inline Markdown unless a template says `code` or `fenced`."""
-    return environment(autoescape=False, finalize=lambda value: value if isinstance(value, Verbatim) else inline_markdown(str(value)))
+    return environment(
+        autoescape=False, finalize=lambda value: value if isinstance(value, Verbatim) else inline_markdown(str(value))
+    )
 
 
 @cache
 def plain() -> Environment:
-    return environment(autoescape=False, finalize=lambda value: value if isinstance(value, Verbatim) else " ".join(str(value).split()))
+    return environment(
+        autoescape=False, finalize=lambda value: value if isinstance(value, Verbatim) else " ".join(str(value).split())
+    )
 
 
 def environment(**options: Any) -> Environment:
     made = Environment(
-        loader=PackageLoader("serving.listing"), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True, **options
+        loader=PackageLoader("serving.listing"),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        **options,
     )
-    made.filters |= {"code": code, "fenced": fenced, "link": link}
+    made.filters |= {"code": code, "fenced": fenced, "link": link, "wrapped": wrapped}
     return made
 
 
@@ -172,6 +213,11 @@ def inline_markdown(text: str) -> str:
 def code(text: object) -> Verbatim:
     """An inline code span; backticks would end it, so they become apostrophes, and pipes stay out of table cells."""
     return Verbatim("`" + " ".join(str(text).split()).replace("`", "'").replace("|", "\\|") + "`")
+
+
+def wrapped(text: object) -> Verbatim:
+    """A paragraph of a letter: two spaces in, short enough for a mail window."""
+    return Verbatim(fill(" ".join(str(text).split()), 92, initial_indent="  ", subsequent_indent="  ", break_on_hyphens=False))
 
 
 def link(path: str) -> Verbatim:

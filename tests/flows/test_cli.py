@@ -64,7 +64,7 @@ def test_a_block_is_told_at_once_with_clause_and_another_base(environment: dict[
     assert "section" in last
     assert "FLUX.2-klein-base-4B" in last
     assert not (tmp_path / "home" / "store" / "dataset").exists()
-    (report,) = (tmp_path / "home" / "store" / "verdict").glob("*/report.html")
+    (report,) = (tmp_path / "home" / "store" / "verdict").glob("*/content/report.html")
     assert str(report) in result.stderr
 
 

@@ -18,6 +18,7 @@ from training.data.manifest import read_dataset
 from training.evaluate import Subject, evaluate, paired_bootstrap, stable_losses, verdict
 from training.export import FILE, export
 from training.grid import grid
+from training.sample import PLACE
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +68,10 @@ def test_an_evaluation_holds_what_the_gate_and_the_page_read(
     manifest = write_bundle(tmp_path, found, config=config, base=locate(str(base_folder)), dataset=subject.dataset)
     assert json.loads((tmp_path / "manifest.json").read_text()) == manifest
     assert manifest["adapter_sha256"] == manifest["files"][FILE]
-    assert set(manifest["files"]) == {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.*")} - {"manifest.json"}
+    assert set(manifest["files"]) == {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.*")} - {
+        "manifest.json",
+        PLACE,
+    }
 
 
 def test_stable_loss_repeats_and_does_not_depend_on_the_other_pictures(

@@ -77,6 +77,7 @@ def test_a_trained_adapter_becomes_a_bundle_and_a_picture(
         "adapter.safetensors",
         "manifest.json",
         "evaluation.json",
+        "place.json",
         "samples",
         "events.jsonl",
     }

@@ -43,7 +43,11 @@ def drawn(name: str, seed: int, style: str) -> bytes:
 
 def evaluation(count: int = 20) -> dict[str, Any]:
     rows = [
-        {"caption": f"{NAMES[i % len(NAMES)]} {'abcdefgh'[i // len(NAMES)]}", "base": 0.4 + i / 100, "adapter": (0.4 + i / 100) * (0.8 + i / 80)}
+        {
+            "caption": f"{NAMES[i % len(NAMES)]} {'abcdefgh'[i // len(NAMES)]}",
+            "base": 0.4 + i / 100,
+            "adapter": (0.4 + i / 100) * (0.8 + i / 80),
+        }
         for i in range(count)
     ]
     base, adapter = (sum(row[side] for row in rows) / count for side in ("base", "adapter"))
@@ -79,7 +83,7 @@ def manifest() -> dict[str, Any]:
 
 
 def dataset() -> dict[str, Any]:
-    pictures = [{"file": f"pictures/{name}.png", "caption": name, "split": "held_out"} for name in NAMES]
+    pictures = [{"file": f"pictures/{name}.png", "caption": name, "bucket": [SIDE, SIDE], "split": "held_out"} for name in NAMES]
     return {
         "schema": "lorasmith/dataset/1",
         "trigger": "softclay",
@@ -91,14 +95,20 @@ def dataset() -> dict[str, Any]:
 
 
 def verdict(paid: str = "duties") -> dict[str, Any]:
-    use = {"verdict": paid, "reasons": [], "duties": ["Ship the licence text with the app"]}
+    use = {"verdict": paid, "reasons": [], "duties": ["LICENSE_COPY", "STATE_CHANGES"]}
     return {
         "schema": "lorasmith/license-verdict/1",
         "hash": "ef" * 32,
         "verdict": paid,
         "uses": {"train_adapter": use, "host_paid_inference": use},
         "nodes": [
-            {"id": "/home/author/private/tiny-base", "role": "base", "revision": None, "license": "Apache-2.0", "identified_by": "exact text"},
+            {
+                "id": "/home/author/private/tiny-base",
+                "role": "base",
+                "revision": None,
+                "license": "Apache-2.0",
+                "identified_by": "exact text",
+            },
             {"id": "clay", "role": "dataset", "revision": None, "license": "MIT", "identified_by": "dataset.yaml"},
         ],
         "notices": [{"file": "LICENSES/tiny-base.txt", "text": LICENCE_TEXT}],
@@ -113,6 +123,7 @@ def release() -> dict[str, Any]:
         "images": 2,
         "units": 2,
         "seconds": 1.5,
+        "caller": "caller",
         "health": {"status": "ok", "package": "12" * 32},
         "requests": [],
     }
@@ -124,7 +135,11 @@ def release() -> dict[str, Any]:
         "state": "live",
         "revision": "r-main",
         "target": "sandbox",
-        "urls": {"playground": "https://127.0.0.1:1/p/studio/clay", "run": "https://127.0.0.1:1/studio/clay", "queue": "https://127.0.0.1:1/q/studio/clay"},
+        "urls": {
+            "playground": "https://127.0.0.1:1/p/studio/clay",
+            "run": "https://127.0.0.1:1/studio/clay",
+            "queue": "https://127.0.0.1:1/q/studio/clay",
+        },
         "evidence": {"candidate": seen, "main": seen},
         "created_at": "2026-11-22T05:00:00+00:00",
     }
@@ -171,7 +186,12 @@ def data_uri(png: bytes) -> str:
 def app(arguments: dict[str, Any]) -> Answer:
     """The deployed app, as far as a draft sees it."""
     picture = drawn(arguments["prompt"], arguments["seed"], "adapter")
-    return Answer(body={"images": [{"url": data_uri(picture), "content_type": "image/png", "width": SIDE, "height": SIDE}], "seed": arguments["seed"]})
+    return Answer(
+        body={
+            "images": [{"url": data_uri(picture), "content_type": "image/png", "width": SIDE, "height": SIDE}],
+            "seed": arguments["seed"],
+        }
+    )
 
 
 def bundle(folder: Path, evaluated: dict[str, Any] | None = None) -> Path:

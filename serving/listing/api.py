@@ -1,0 +1,70 @@
+"""The table of request and answer fields, with the package's defaults and bounds; a test holds it to the app's own schema. Pure."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from serving.listing.model import Api, Parameter
+
+OUTPUT = (
+    ("images", "list of {url, content_type, width, height}", "The delivered pictures; these are billed, no others."),
+    ("seed", "integer", "Seed of the first picture."),
+    ("has_nsfw_concepts", "list of boolean", "One for each delivered picture."),
+    ("timings", "object", "Seconds spent, by stage."),
+    ("prompt", "string", "The prompt that was used."),
+    ("undelivered", "list of {index, reason}", "What was asked for, not delivered and not billed."),
+)
+# name, type, what it is; the first is the only one that a caller must send
+INPUT = (
+    ("prompt", "string", "What the picture shows."),
+    ("image_size", "preset or {width, height}", "Size of the picture in pixels."),
+    ("num_inference_steps", "integer", "Denoising steps."),
+    ("guidance_scale", "number", "How closely the picture follows the prompt."),
+    ("seed", "integer", "The same seed and input give the same picture; drawn at random if absent."),
+    ("lora_scale", "number", "Strength of the trained style; zero is the base."),
+    ("num_images", "integer", "How many pictures; each is one unit."),
+    ("enable_safety_checker", "boolean", "Whether the picture checker, where there is one, is on."),
+    ("output_format", "jpeg, png or webp", "File format."),
+    ("sync_mode", "boolean", "Answer with data URIs instead of links."),
+)
+
+
+def api_of(documents: Mapping[str, Any]) -> Api:
+    """Request and answer of the endpoint from `bundle` and, for sizes and bounds, the optional `settings` of its package."""
+    given, within = defaults(documents), bounds(documents.get("settings"))
+    rows = tuple(
+        Parameter(
+            name=name, type=kind, description=text, required=name == "prompt", default=given.get(name), bounds=within.get(name)
+        )
+        for name, kind, text in INPUT
+    )
+    return Api(input=rows, output=tuple(Parameter(name=name, type=kind, description=text) for name, kind, text in OUTPUT))
+
+
+def defaults(documents: Mapping[str, Any]) -> dict[str, str]:
+    """What a request that says nothing gets; the app's settings win over the bundle's recommendation."""
+    bundle, settings = documents["bundle"], documents.get("settings") or {}
+    inference, size = settings.get("inference") or bundle["inference"], settings.get("default_size")
+    shown = {
+        "num_inference_steps": f"{inference['steps']}",
+        "guidance_scale": f"{inference['guidance_scale']:g}",
+        "lora_scale": f"{settings.get('adapter', {}).get('scale', bundle['scale']):g}",
+        "num_images": "1",
+        "enable_safety_checker": "true",
+        "output_format": "jpeg",
+        "sync_mode": "false",
+    }
+    return shown | ({"image_size": f"{size['width']} x {size['height']}"} if size else {})
+
+
+def bounds(settings: Mapping[str, Any] | None) -> dict[str, str]:
+    """What the app enforces; nothing where its settings are not known."""
+    if not settings:
+        return {}
+    limit = settings["limits"]
+    sides = f"sides {limit['min_side']} to {limit['max_side']}, in steps of {limit['multiple']}"
+    return {
+        "prompt": f"up to {limit['max_prompt_bytes']} bytes",
+        "image_size": f"{sides}; area up to {limit['max_area']} pixels",
+        "num_inference_steps": f"1 to {limit['max_steps']}",
+        "num_images": f"1 to {limit['max_images']}",
+    }

@@ -1,0 +1,125 @@
+"""From a release to a folder: all of it, the same bytes each time, and nothing where it is refused."""
+
+import hashlib
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from serving.listing.draft import endpoint_of
+from serving.listing.errors import GalleryError, ListingError
+from serving.listing.pricing import MeasuredCost
+from tests.serving.listing.material import TEXTS, Answer, bundle, drafted, evaluation, files_in, listing_in, release, settings
+
+
+def test_everything_is_there(draft: Path) -> None:
+    names = set(files_in(draft))
+    assert {"listing.json", "index.html", "MODEL_CARD.md", "about.md", "llms.txt", "request.eml"} <= names
+    receipts = ("evaluation", "bundle", "dataset", "verdict", "release", "settings", "gallery")
+    assert {name for name in names if name.startswith("receipts/")} == {f"receipts/{name}.json" for name in receipts}
+    assert len([name for name in names if name.startswith("examples/")]) == 16  # 8 of the app, 4 of the base, 4 real
+
+
+def test_second_draft_is_byte_identical(draft: Path, tmp_path: Path) -> None:
+    drafted(tmp_path / "again")
+    assert files_in(tmp_path / "again") == files_in(draft)
+
+
+def test_summary_counts_what_was_called(tmp_path: Path) -> None:
+    lines: list[str] = []
+    summary = drafted(tmp_path / "draft", prompts=3, seeds=1, progress=lines.append)
+    assert (summary["images"], summary["units"], summary["calls"]) == (3, 3, 3)
+    assert summary["endpoint_id"] == "studio/clay"
+    assert summary["listing_sha256"] == hashlib.sha256((tmp_path / "draft" / "listing.json").read_bytes()).hexdigest()
+    assert lines[0] == "example 1 of 3: red fox"
+
+
+def test_receipts_are_files_beside_the_listing(draft: Path) -> None:
+    for receipt in listing_in(draft).receipts.values():
+        assert hashlib.sha256((draft / receipt.path).read_bytes()).hexdigest() == receipt.sha256
+
+
+def test_author_price_and_measured_cost_reach_the_page(tmp_path: Path) -> None:
+    cost = MeasuredCost(gpu_seconds=3.0, gpu_seconds_source="bench", usd_per_second=0.001, usd_per_second_source="rates")
+    drafted(tmp_path / "draft", texts=replace(TEXTS, price_usd=0.03), cost=cost)
+    assert "$0.03" in (tmp_path / "draft" / "index.html").read_text(encoding="utf-8")
+    assert listing_in(tmp_path / "draft").pricing.cost is not None
+
+
+def test_without_settings_bounds_and_safety_are_not_guessed(tmp_path: Path) -> None:
+    drafted(tmp_path / "draft", settings=None)
+    listing = listing_in(tmp_path / "draft")
+    assert {row.bounds for row in listing.api.input} == {None}
+    assert "not stated" in listing.facts.safety
+
+
+def test_trigger_limit_is_stated_only_where_it_is_true(draft: Path, tmp_path: Path) -> None:
+    rows = [row | {"caption": f"softclay, {row['caption']}"} for row in evaluation()["per_picture"]]
+    with_trigger = evaluation() | {"per_picture": rows}
+    drafted(tmp_path / "draft", bundle=bundle(tmp_path / "bundle", with_trigger))
+    said = "Every evaluated prompt holds the trigger word"
+    assert [any(said in line for line in listing_in(folder).facts.limits) for folder in (tmp_path / "draft", draft)] == [
+        True,
+        False,
+    ]
+
+
+def test_failed_call_leaves_nothing(tmp_path: Path) -> None:
+    out = tmp_path / "draft"
+    with pytest.raises(GalleryError, match="answered 500"):
+        drafted(out, call=lambda arguments: Answer(status=500, units="0"))
+    assert not out.exists()
+
+
+def test_folder_with_files_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "note.txt").write_text("mine")
+    with pytest.raises(ListingError, match="written into an empty one"):
+        drafted(tmp_path, bundle=tmp_path / "nowhere")
+    assert (tmp_path / "note.txt").read_text() == "mine"
+
+
+@pytest.mark.parametrize("content", [None, "{", "\x00"])
+def test_unreadable_evaluation_is_one_clear_line(tmp_path: Path, content: str | None) -> None:
+    folder = bundle(tmp_path / "bundle")
+    (folder / "evaluation.json").unlink()
+    if content is not None:
+        (folder / "evaluation.json").write_text(content)
+    with pytest.raises(ListingError, match=r"evaluation.json: not readable") as caught:
+        drafted(tmp_path / "draft", bundle=folder)
+    assert "\n" not in str(caught.value)
+
+
+def test_unmeasured_loss_is_one_clear_line(tmp_path: Path) -> None:
+    unmeasured = evaluation() | {"loss": {"base": None, "adapter": None, "relative": None}}
+    with pytest.raises(ListingError, match=r"evaluation/loss/relative: got None, a number is needed"):
+        drafted(tmp_path / "draft", bundle=bundle(tmp_path / "bundle", unmeasured))
+
+
+@pytest.mark.parametrize(
+    ("app", "run", "expected"),
+    [
+        ("clay", "https://fal.run/studio/clay", "studio/clay"),
+        ("studio/clay", "https://fal.run/studio/clay", "studio/clay"),
+        ("clay", "https://127.0.0.1:9/studio/clay/", "studio/clay"),
+        ("clay", "", "clay"),
+        ("clay", "https://fal.run/studio/other", "clay"),
+    ],
+)
+def test_endpoint_id(app: str, run: str, expected: str) -> None:
+    assert endpoint_of({"app": app, "urls": {"run": run}}) == expected
+    assert endpoint_of(release()) == "studio/clay"
+
+
+def test_api_table_is_the_schema_that_the_app_serves(draft: Path) -> None:
+    from serving.app.schema import Output, input_model
+    from serving.app.settings import Settings
+
+    fields = input_model(Settings.model_validate_json(json.dumps(settings()))).model_fields
+    table = {row.name: row for row in listing_in(draft).api.input}
+    assert set(table) == set(fields)
+    assert {name for name, row in table.items() if row.required} == {name for name, field in fields.items() if field.is_required()}
+    for name in ("num_inference_steps", "guidance_scale", "lora_scale", "num_images", "output_format"):
+        default = fields[name].default
+        assert table[name].default == (default if isinstance(default, str) else f"{default:g}"), name
+    assert {row.name for row in listing_in(draft).api.output} == set(Output.model_fields)

@@ -1,0 +1,99 @@
+"""Examples come from the deployed app; what it delivers is decoded, and what it bills must be that."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from serving.listing.errors import GalleryError
+from serving.listing.gallery import as_png, decoded, photographed, planned, size_to_ask
+from tests.serving.listing.material import NAMES, SIDE, Answer, Call, app, bundle, data_uri, dataset, drawn, evaluation, settings
+
+SHOTS = planned(evaluation(), dataset(), settings(), prompts=1, seeds=1)
+
+
+def test_prompts_are_held_out_and_seeds_fixed() -> None:
+    shots = planned(evaluation(), dataset(), settings())
+    assert [(shot.prompt, shot.seed) for shot in shots] == [(name, seed) for name in NAMES[:4] for seed in (7, 8)]
+
+
+def test_base_stands_beside_its_own_seed_only() -> None:
+    shots = planned(evaluation(), dataset(), settings())
+    assert [shot.base is not None for shot in shots] == [True, False] * 4
+
+
+def test_too_few_samples_are_filled_up_from_held_out_captions() -> None:
+    few = evaluation() | {"samples": evaluation()["samples"][:1]}
+    shots = planned(few, dataset(), settings(), seeds=1)
+    assert [shot.prompt for shot in shots] == list(NAMES[:4])
+    assert [shot.base is not None for shot in shots] == [True, False, False, False]
+
+
+@pytest.mark.parametrize(
+    ("bucket", "expected"),
+    [
+        (None, (None, True)),
+        ([SIDE, SIDE], (None, True)),
+        ([32, 64], ((64, 32), True)),
+        ([16, 96], (None, False)),
+        ([40, 64], (None, False)),
+    ],
+)
+def test_size_is_named_where_the_app_allows_it(bucket: list[int] | None, expected: tuple[Any, bool]) -> None:
+    assert size_to_ask(bucket, settings()) == expected
+
+
+def test_images_are_counted_from_decoded_files(tmp_path: Path) -> None:
+    made = photographed(
+        planned(evaluation(), dataset(), settings()), bundle=bundle(tmp_path / "b"), call=app, progress=lambda line: None
+    )
+    assert (made.images, made.units, len(made.calls)) == (8, 8, 8)
+    assert sorted(made.files) == sorted({picture.file for e in made.examples for picture in (e.output, e.base, e.real) if picture})
+    assert {(e.output.width, e.output.height) for e in made.examples} == {(SIDE, SIDE)}
+    assert all(e.seed == e.input["seed"] and "sync_mode" not in e.input for e in made.examples)
+
+
+def test_equal_pixels_give_equal_files() -> None:
+    one = decoded({"url": data_uri(drawn("a", 1, "x"))}, "here")
+    assert as_png(one) == as_png(one.copy())
+
+
+def image(url: object) -> dict[str, Any]:
+    return {"images": [{"url": url}]}
+
+
+@pytest.mark.parametrize(
+    ("answer", "says"),
+    [
+        (Answer(status=503, units="0", body={"detail": "out of\nmemory"}), "answered 503 (out of memory)"),
+        (Answer(status=422, units="0", body={"detail": [{"msg": "seed too large"}]}), "answered 422 (seed too large)"),
+        (Answer(units=None, body=image(data_uri(drawn("a", 1, "x")))), "got x-fal-billable-units None"),
+        (Answer(units="1.5", body=image(data_uri(drawn("a", 1, "x")))), "got x-fal-billable-units '1.5'"),
+        (Answer(units="2", body=image(data_uri(drawn("a", 1, "x")))), "2 units billed for 1 pictures"),
+        (Answer(units="1", body={"images": []}), "1 units billed for 0 pictures"),
+        (Answer(units="0", body={"images": []}), "no picture was delivered"),
+        (Answer(body=image("https://example.org/a.png")), "a data URI was asked for"),
+        (Answer(body=image("data:image/png;base64,AAAA")), "can not be decoded"),
+        (Answer(body=image(data_uri(drawn("a", 1, "x")[:200]))), "can not be decoded"),
+        (Answer(body={"images": ["text"]}), "a data URI was asked for"),
+    ],
+)
+def test_failed_call_is_one_clear_line(tmp_path: Path, answer: Answer, says: str) -> None:
+    call: Call = lambda arguments: answer  # noqa: E731
+    with pytest.raises(GalleryError) as caught:
+        photographed(SHOTS, bundle=bundle(tmp_path / "b"), call=call, progress=lambda line: None)
+    assert says in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert caught.value.exit_code == 5
+
+
+def test_missing_sample_of_the_bundle_is_one_clear_line(tmp_path: Path) -> None:
+    folder = bundle(tmp_path / "b")
+    (folder / "samples" / "base_00.png").unlink()
+    with pytest.raises(GalleryError, match=r"sample samples/base_00.png is not readable"):
+        photographed(SHOTS, bundle=folder, call=app, progress=lambda line: None)
+
+
+def test_no_held_out_prompt_is_one_clear_line(tmp_path: Path) -> None:
+    with pytest.raises(GalleryError, match="no held-out prompt"):
+        photographed((), bundle=tmp_path, call=app, progress=lambda line: None)
