@@ -18,7 +18,7 @@ USE_NAMES = {
 STYLE = (
     "body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#1b1b1b;background:#fff}"
     "table{border-collapse:collapse;width:100%;display:block;overflow-x:auto}"
-    "th,td{border:1px solid #bbb;padding:.35rem .6rem;text-align:left;vertical-align:top}"
+    "th,td{border:1px solid #bbb;padding:.35rem .6rem;text-align:left;vertical-align:top;overflow-wrap:anywhere;min-width:5rem}"
     "code{overflow-wrap:anywhere}.allow,.duties{color:#0a5c2b}.conditional{color:#7a4b00}.block{color:#a11212}"
     "blockquote{border-left:3px solid #bbb;margin:.3rem 0;padding-left:.8rem}pre{white-space:pre-wrap;overflow-wrap:anywhere}"
 )

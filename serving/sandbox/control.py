@@ -42,7 +42,7 @@ class Running:
     ca_file: Path
 
 
-def up(home: Path, *, port: int = 0, shared_enabled: bool = True) -> Running:
+def up(home: Path, *, port: int = 0, shared_enabled: bool | None = None) -> Running:
     """The sandbox of `home`, started as a daemon unless a healthy one runs; PortInUse or StartFailed with one line otherwise."""
     folder = _folder(home)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -54,7 +54,7 @@ def up(home: Path, *, port: int = 0, shared_enabled: bool = True) -> Running:
             _same_settings(folder, running, port=port, shared_enabled=shared_enabled)
             return running
         down(home)
-        _start(folder, home, port=port, shared_enabled=shared_enabled)
+        _start(folder, home, port=port, shared_enabled=shared_enabled is not False)
     found = status(home)
     if found is None:
         raise StartFailed(f"the sandbox ended right after its start; see {folder / 'logs' / 'sandbox.log'}")
@@ -158,13 +158,13 @@ def _first_line(fd: int) -> bytes:
     return said
 
 
-def _same_settings(folder: Path, running: Running, *, port: int, shared_enabled: bool) -> None:
+def _same_settings(folder: Path, running: Running, *, port: int, shared_enabled: bool | None) -> None:
     run = _run_file(folder) or {}
     if port and not running.address.endswith(f":{port}"):
         raise PortInUse(
             f"the sandbox of this home runs at {running.address}, not at port {port}; stop it first, or leave out the port"
         )
-    if run.get("shared_enabled") is not shared_enabled:
+    if shared_enabled is not None and run.get("shared_enabled") is not shared_enabled:
         raise StartFailed("the running sandbox treats auth mode 'shared' otherwise; stop it first")
 
 

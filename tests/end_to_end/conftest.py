@@ -60,3 +60,10 @@ def small_job(tmp_path_factory: pytest.TempPathFactory) -> Path:
     file = tmp_path_factory.mktemp("job") / "job.yaml"
     file.write_text(yaml.safe_dump(raw))
     return file
+
+
+@pytest.fixture(scope="session")
+def published(lorasmith: Run, small_job: Path) -> "subprocess.CompletedProcess[str]":
+    result = lorasmith("publish", str(small_job), "--target", "sandbox")
+    assert result.returncode == 0, result.stderr[-3000:]
+    return result

@@ -1,5 +1,6 @@
 """What people really hand in: one clear line, an exit code, nothing half-written."""
 
+import shutil
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -129,11 +130,14 @@ def test_a_port_in_use_is_named(tmp_path: Path, lorasmith: Run) -> None:
     assert "Traceback" not in result.stderr
 
 
-def test_shared_mode_refused_by_the_platform_names_the_mail_to_send(tmp_path: Path, small_job: Path, lorasmith: Run) -> None:
+def test_shared_mode_refused_by_the_platform_names_the_mail_to_send(
+    tmp_path: Path, small_job: Path, lorasmith: Run, published: object, home: Path
+) -> None:
     from serving.sandbox import control
 
     other = tmp_path / "home"
     other.mkdir()
+    shutil.copytree(home / "store", other / "store")  # so that only the deploy is left to do
     control.up(other, shared_enabled=False)
     try:
         result = lorasmith("publish", str(small_job), env={"LORASMITH_HOME": str(other)})

@@ -13,13 +13,6 @@ from tests.end_to_end.prefect_server import Prefect
 
 
 @pytest.fixture(scope="module")
-def published(lorasmith: Run, small_job: Path) -> "subprocess.CompletedProcess[str]":
-    result = lorasmith("publish", str(small_job), "--target", "sandbox")
-    assert result.returncode == 0, result.stderr[-3000:]
-    return result
-
-
-@pytest.fixture(scope="module")
 def status(published: object, lorasmith: Run) -> dict[str, Any]:
     found: dict[str, Any] = json.loads(lorasmith("status", "--json").stdout)
     return found
