@@ -73,13 +73,14 @@ def new_events(reader: Any) -> Iterator[dict[str, Any]]:
 
 
 def show(event: Mapping[str, Any], bar: Bar) -> None:
+    stage = f"({event.get('stage', '')})"
     if event.get("event") == "step":
         loss = f" loss {event['loss']:.4f}" if event.get("loss") is not None else ""
-        bar.update(event.get("step", 0), event.get("total"), note=f"{event.get('stage', '')}{loss}")
+        bar.update(event.get("step", 0), event.get("total"), note=f"{stage}{loss}")
     elif event.get("event") == "warning":
         say(f"! train       {event.get('message', '')}")
     elif event.get("event") == "stage":
-        bar.update(0, event.get("total"), note=str(event.get("stage", "")))
+        bar.update(0, event.get("total"), note=stage)
 
 
 def failure(events: Path, log: Path, code: int) -> StepFailed:

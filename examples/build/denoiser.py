@@ -1,9 +1,12 @@
 """Train the embedded base: a Z-Image denoiser with a small Qwen3 text encoder, on Noto emoji of animals, plants, food and drink.
 
     python denoiser.py --packages packages --out work [--steps 4500] [--threads 2]     (after autoencoder.py)
+    python denoiser.py --packages packages --out work --varied [--steps 2400]          (after the first)
 
 Flow matching on latents; caption dropout for guidance. Batches are a function of the step: stop it anywhere, start it again.
-The learning rate is constant, then falls to zero over the last fifth. The weights saved are the moving average, in float16.
+The first run learns the drawings by heart, the second loosens what it learned: it goes on with 100 variations of each drawing
+(variants.py), one picture in five as it is. The learning rate is constant, then falls to zero over the last fifth. The weights
+saved are the moving average, in float16.
 """
 
 import argparse
@@ -14,11 +17,14 @@ import state
 import torch
 from diffusers import AutoencoderKL, FlowMatchEulerDiscreteScheduler, ZImagePipeline, ZImageTransformer2DModel
 from pictures import ANIMALS_AND_NATURE, FOOD_AND_DRINK, Emoji, as_array, emojis
+from safetensors.torch import load_file
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3Model
+from variants import varied
 
 TEXT_WIDTH, WIDTH, LAYERS, LATENT = 160, 192, 6, 8
+VARIANTS, AS_IT_IS = 100, 0.2
 
 
 def build_tokenizer(texts: list[str]) -> PreTrainedTokenizerFast:
@@ -99,21 +105,30 @@ def stable_loss(base: Base, latents: Tensor, names: list[str]) -> float:
     return float(torch.cat(parts).mean())
 
 
-def train(base: Base, latents: Tensor, chosen: list[Emoji], out: Path, steps: int, batch: int) -> None:
-    """Leaves the moving average in `base`."""
+@torch.no_grad()
+def bank(vae: AutoencoderKL, pictures: Tensor, variants: int) -> Tensor:
+    """[variants, N, C, H, W]: latents of the pictures, then of variations of them."""
+    shown = [pictures, *(varied(pictures, torch.Generator().manual_seed(index)) for index in range(1, variants))]
+    latents = torch.stack([torch.cat([vae.encode(part).latent_dist.mode() for part in batch.split(64)]) for batch in shown])
+    return (latents - vae.config.shift_factor) * vae.config.scaling_factor
+
+
+def train(base: Base, latents: Tensor, chosen: list[Emoji], checkpoint: Path, steps: int, batch: int, peak: float) -> None:
+    """Leaves the moving average in `base`. latents [variants, N, C, H, W]."""
     parameters = dict(base.named_parameters())
     optimizer = torch.optim.AdamW(parameters.values(), lr=1e-3, betas=(0.9, 0.99), weight_decay=0.01)
     ema = {name: value.detach().clone() for name, value in parameters.items()}
-    begun = state.load(out / "denoiser.safetensors", base, optimizer, ema)
+    begun = state.load(checkpoint, base, optimizer, ema)
     clock, losses = time.monotonic(), []
     for step in range(begun, steps):
         g = torch.Generator().manual_seed(step)
-        rate = 1e-3 * min(1, (step + 1) / 200) * min(1, (steps - step) / (0.2 * steps))
+        rate = peak * min(1, (step + 1) / 200) * min(1, (steps - step) / (0.2 * steps))
         for group in optimizer.param_groups:
             group["lr"] = rate
-        rows = torch.randint(len(latents), (batch,), generator=g)
+        rows = torch.randint(len(chosen), (batch,), generator=g)
+        which = torch.randint(len(latents), (batch,), generator=g) * (torch.rand(batch, generator=g) >= AS_IT_IS)
         captions = [caption(chosen[int(row)], g) for row in rows]
-        clean = latents[rows]
+        clean = latents[which, rows]
         noise, sigma = torch.randn(clean.shape, generator=g), torch.sigmoid(torch.randn(batch, generator=g))
         with torch.autocast("cpu", torch.bfloat16):
             velocity_loss = base(clean, noise, sigma, captions)
@@ -131,7 +146,7 @@ def train(base: Base, latents: Tensor, chosen: list[Emoji], out: Path, steps: in
             speed = (step + 1 - begun) * batch / (time.monotonic() - clock)
             print(f"{step + 1}/{steps} loss {sum(losses[-100:]) / len(losses[-100:]):.4f} {speed:.1f} pictures/s", flush=True)
         if (step + 1) % 200 == 0 or step + 1 == steps:
-            state.save(out / "denoiser.safetensors", step + 1, base, optimizer, ema)
+            state.save(checkpoint, step + 1, base, optimizer, ema)
     with torch.no_grad():
         for name, value in parameters.items():
             value.copy_(ema[name])
@@ -144,19 +159,20 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=4500)
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--export-only", action="store_true", help="save the pipeline from the last checkpoint")
+    parser.add_argument("--varied", action="store_true", help="go on from what the first run learned, with variations")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     torch.manual_seed(0)
     every = emojis(arguments.packages)
     chosen = [emoji for emoji in every if emoji.group in (ANIMALS_AND_NATURE, FOOD_AND_DRINK)]
     vae = AutoencoderKL.from_pretrained(arguments.out / "vae").eval()
-    pictures = torch.from_numpy(as_array([emoji.noto for emoji in chosen]))
-    with torch.no_grad():
-        latents = torch.cat([vae.encode(part).latent_dist.mode() for part in pictures.split(64)])
-    latents = (latents - vae.config.shift_factor) * vae.config.scaling_factor
+    latents = bank(vae, torch.from_numpy(as_array([emoji.noto for emoji in chosen])), VARIANTS if arguments.varied else 1)
     base = Base(build_tokenizer([text for emoji in every for text in (emoji.name, " ".join(emoji.tags))]))
-    train(base, latents, chosen, arguments.out, 0 if arguments.export_only else arguments.steps, arguments.batch)
+    first, second = arguments.out / "denoiser.safetensors", arguments.out / "denoiser-varied.safetensors"
+    if arguments.varied and not second.exists():
+        base.load_state_dict(state.part(load_file(first), "ema."), strict=False)
+    train(base, latents, chosen, second if arguments.varied else first, arguments.steps, arguments.batch, 6e-4 if arguments.varied else 1e-3)
+    latents = latents[0]
     print(f"stable loss on {len(chosen)} names: {stable_loss(base, latents, [emoji.name for emoji in chosen]):.4f}")
     scheduler = FlowMatchEulerDiscreteScheduler(shift=1.0, use_dynamic_shifting=False)
     pipeline = ZImagePipeline(scheduler, vae, base.text_encoder, base.tokenizer, base.transformer)
