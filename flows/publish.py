@@ -21,9 +21,9 @@ def publish(job: Job, target: Target = "sandbox", until: Until = "listing") -> d
     with watch("dataset"):
         dataset = steps.prepare_dataset(job)
     with watch("train"):
-        adapter = steps.train_adapter(job, dataset)
+        adapter = steps.train_adapter(job, dataset, licences)
     with watch("evaluate"):
-        bundle = steps.evaluate_adapter(job, dataset, adapter)
+        bundle = steps.evaluate_adapter(job, dataset, adapter, licences)
     with watch("gate"):
         steps.gate_adapter(job, bundle)
     if until == "gate":

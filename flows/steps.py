@@ -60,14 +60,14 @@ def prepare_dataset(job: Job) -> Artefact:
 
 
 @task(name="train-adapter", cache_policy=NO_CACHE)
-def train_adapter(job: Job, dataset: Artefact) -> Artefact:
+def train_adapter(job: Job, dataset: Artefact, licences: Artefact) -> Artefact:
     """LoRA training in a child process; a killed run goes on from its last checkpoint."""
-    inputs = training_inputs(job, dataset)
+    inputs = training_inputs(job, dataset, licences)
     work = home() / "work" / digest(inputs)[:16]
 
     def train(out: Path) -> None:
         work.mkdir(parents=True, exist_ok=True)
-        write_config(job, dataset, work / "config.json")
+        write_config(job, dataset, licences, work / "config.json")
         with bar("train") as progress:
             arguments = ["train", "--config", str(work / "config.json"), "--out", str(out), "--work", str(work)]
             events = work / "train.jsonl"
@@ -77,14 +77,14 @@ def train_adapter(job: Job, dataset: Artefact) -> Artefact:
 
 
 @task(name="evaluate-adapter", cache_policy=NO_CACHE)
-def evaluate_adapter(job: Job, dataset: Artefact, adapter: Artefact) -> Artefact:
+def evaluate_adapter(job: Job, dataset: Artefact, adapter: Artefact, licences: Artefact) -> Artefact:
     """Held-out loss and samples, base against adapter; the result is the whole AdapterBundle."""
     inputs = {"adapter": adapter.key, "inference": job.inference.model_dump(), "code": tree_digest(SOURCE / "training", "*.py")}
     work = home() / "work" / adapter.key[:16]
 
     def evaluate(out: Path) -> None:
         work.mkdir(parents=True, exist_ok=True)
-        write_config(job, dataset, work / "config.json")
+        write_config(job, dataset, licences, work / "config.json")
         with bar("evaluate") as progress:
             arguments = ["evaluate", "--config", str(work / "config.json"), "--adapter", str(adapter.path), "--out", str(out)]
             events = work / "evaluate.jsonl"
@@ -121,7 +121,7 @@ def package_app(job: Job, bundle: Artefact, licences: Artefact) -> Artefact:
         "bundle": file_digest(bundle.path / "manifest.json"),
         "verdict": verdict["hash"],
         "serving": job.serving.model_dump(),
-        "base": base_revision(job, verdict),
+        "base": base_revision(job, licences),
         "code": [tree_digest(SOURCE / "serving" / room, "*.py") for room in ("app", "release")],
     }
 
@@ -130,7 +130,7 @@ def package_app(job: Job, bundle: Artefact, licences: Artefact) -> Artefact:
             bundle=bundle.path,
             base=job.base.folder,
             base_ref=job.base.folder.name if job.base.folder else job.base.repo,
-            base_revision=base_revision(job, verdict),
+            base_revision=base_revision(job, licences),
             verdict=verdict,
             notices=licences.path / "notices",
             settings=app_settings(job),
@@ -149,7 +149,7 @@ def deploy_app(job: Job, package: Artefact, bundle: Artefact, licences: Artefact
 
     verdict = json.loads((licences.path / "verdict.json").read_text())
     prompts = [sample["prompt"] for sample in json.loads((bundle.path / "evaluation.json").read_text())["samples"]]
-    plan = SmokePlan(arguments=[{"prompt": prompts[0], "seed": 1}], images=2)
+    plan = SmokePlan(arguments=[{"prompt": prompts[0], "seed": 1}], images=min(2, job.serving.max_images))
     with bar("deploy") as progress, closing(Registry(registry_url())) as registry, open_platform(target) as platform:
         release = publish_package(
             package.path,
@@ -206,22 +206,22 @@ def told(name: str, artefact: Artefact) -> Artefact:
     return artefact
 
 
-def training_inputs(job: Job, dataset: Artefact) -> dict[str, Any]:
+def training_inputs(job: Job, dataset: Artefact, licences: Artefact) -> dict[str, Any]:
     """What decides the adapter's weights: pictures, base, recipe and the training code."""
     return {
         "dataset": json.loads((dataset.path / "manifest.json").read_text())["hash"],
-        "base": tree_digest(job.base.folder) if job.base.folder else [job.base.repo, job.base.pinned],
+        "base": tree_digest(job.base.folder) if job.base.folder else [job.base.repo, base_revision(job, licences)],
         "recipe": job.training.model_dump(),
         "trigger": job.dataset.trigger,
         "code": tree_digest(SOURCE / "training", "*.py"),
     }
 
 
-def write_config(job: Job, dataset: Artefact, path: Path) -> None:
+def write_config(job: Job, dataset: Artefact, licences: Artefact, path: Path) -> None:
     """The trainer's whole input, one JSON file."""
     config = job.training.model_dump() | {
         "base": str(job.base.folder) if job.base.folder else job.base.repo,
-        "revision": job.base.pinned,
+        "revision": base_revision(job, licences),
         "dataset": str(dataset.path),
         "cache": str(home() / "cache"),
         "trigger": job.dataset.trigger,
@@ -263,8 +263,9 @@ def app_settings(job: Job) -> "AppSettings":
     )
 
 
-def base_revision(job: Job, verdict: dict[str, Any]) -> str | None:
-    """The commit that the licence check read, so that what runs is what was judged."""
+def base_revision(job: Job, licences: Artefact) -> str | None:
+    """The commit that the licence check read, so that what is trained on and what runs is what was judged."""
     if job.base.folder:
         return None
-    return next((node["revision"] for node in verdict["nodes"] if node["role"] == "base"), job.base.pinned)
+    nodes = json.loads((licences.path / "verdict.json").read_text())["nodes"]
+    return next((node["revision"] for node in nodes if node["role"] == "base" and node["revision"]), job.base.pinned)
