@@ -85,7 +85,7 @@ def show(event: Mapping[str, Any], bar: Bar) -> None:
 
 def failure(events: Path, log: Path, code: int) -> StepFailed:
     """The trainer's own line and code where it wrote them (accelerate passes no code on), else where to look."""
-    lines = events.read_text(encoding="utf-8").splitlines()
+    lines = events.read_text(encoding="utf-8").split("\n")[:-1]  # a last line without its end is half a line
     last = json.loads(lines[-1]) if lines else {}
     if last.get("event") == "error":
         return StepFailed(str(last.get("message")), exit_code=int(last.get("exit_code", 1)))

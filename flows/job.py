@@ -26,12 +26,20 @@ def hub_or_absolute(ref: str) -> str:
 
 
 def app_name(name: str) -> str:
-    if APP_NAME.match(name):
+    if APP_NAME.fullmatch(name):
         return name
     raise ValueError("must be lower-case letters, digits and dashes, and start with a letter or digit")
 
 
+def absolute_folder(path: str) -> str:
+    if Path(path).is_absolute():
+        return path
+    raise ValueError("must be an absolute folder")
+
+
 Ref = Annotated[str, AfterValidator(hub_or_absolute)]
+Folder = Annotated[str, AfterValidator(absolute_folder)]
+Side = Annotated[int, Field(ge=16)]
 AppName = Annotated[str, AfterValidator(app_name)]
 
 
@@ -64,12 +72,12 @@ class Base(Part):
 
 
 class Dataset(Part):
-    path: Ref = Field(description="Folder of pictures with captions beside them (NAME.txt), and dataset.yaml with the licence")
+    path: Folder = Field(description="Folder of pictures with captions beside them (NAME.txt), and dataset.yaml with the licence")
     held_out: str | Annotated[int, Field(ge=1)] = Field(
         20, description="Folder of pictures kept from training, or how many to keep back"
     )
     trigger: str | None = Field(None, description="Word that calls the adapter; with it, pictures need no captions", max_length=64)
-    min_side: int = Field(32, ge=8, description="Smaller pictures are an error, in pixels")
+    min_side: int | None = Field(None, ge=8, description="Smaller pictures are an error, in pixels; default is half the resolution")
     on_error: Literal["stop", "drop"] = Field("stop", description="What to do with a picture that can not be used")
 
 
@@ -102,7 +110,9 @@ class Serving(Part):
     max_images: int = Field(4, ge=1, le=8, description="Images a request")
     max_side: int = Field(1536, ge=64, le=4096, description="Pixels")
     max_area: int = Field(1_048_576, ge=4096, description="Pixels an image; what one unit buys at most")
-    default_size: tuple[int, int] | None = Field(None, description="Width and height; default is the training resolution")
+    default_size: tuple[Annotated[int, Field(ge=16)], Annotated[int, Field(ge=16)]] | None = Field(
+        None, description="Width and height; default is the training resolution"
+    )
     scale: float = Field(1.0, ge=0, le=2, description="Recommended strength of the adapter")
 
 
@@ -180,8 +190,7 @@ def absolute(raw: dict[str, Any], folder: Path) -> dict[str, Any]:
     for part, field in (("base", "ref"), ("dataset", "path"), ("dataset", "held_out")):
         section = result.get(part)
         if isinstance(section, dict) and isinstance(section.get(field), str):
-            result[part] = section | {field: resolved(section[field], folder)}
-            section = result[part]
+            result[part] = section | {field: resolved(section[field], folder, may_be_hub=part == "base")}
     publisher = result.get("publisher")
     if isinstance(publisher, str):
         result["publisher"] = read_publisher(Path(resolved(publisher, folder)))
@@ -191,11 +200,11 @@ def absolute(raw: dict[str, Any], folder: Path) -> dict[str, Any]:
     return result
 
 
-def resolved(ref: str, folder: Path) -> str:
-    """A path where it looks like one or is there, else the reference as it stands."""
-    path = folder / ref
-    if ref.startswith(("./", "../", "~")) or path.exists() or not HUB_REF.match(ref):
-        return str(path.expanduser().resolve())
+def resolved(ref: str, folder: Path, *, may_be_hub: bool = False) -> str:
+    """A path; where the Hub may be meant, only what looks like a path or is there."""
+    path = folder / Path(ref).expanduser()
+    if not may_be_hub or ref.startswith(("./", "../", "~")) or path.exists() or not HUB_REF.match(ref):
+        return str(path.resolve())
     return ref
 
 

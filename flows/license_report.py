@@ -1,6 +1,7 @@
 """license-report: is what is live still allowed? One report over every live release, and a mark on each whose verdict changed."""
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from prefect import flow, task
@@ -12,15 +13,14 @@ from flows import rights
 from flows.home import home
 from flows.job import Job
 from flows.records import write_json
-from flows.targets import Target, live_jobs, live_release
+from flows.targets import Target, each, job_of, live_releases
 
 
 @task(name="check-again", cache_policy=NO_CACHE)
-def check_again(job: Job, target: Target) -> dict[str, Any]:
+def check_again(job: Job, release: Mapping[str, Any] | None) -> dict[str, Any]:
     """Today's verdict beside the one that the live release carries."""
     verdict = rights.verdict_of(job)
     kept = rights.keep_report(verdict)
-    release = live_release(job.serving.app, target)
     return {
         "app": job.serving.app,
         "base": verdict["base"],
@@ -32,9 +32,12 @@ def check_again(job: Job, target: Target) -> dict[str, Any]:
 
 
 @flow(name="license-report")
-def license_report(job: Job | None = None, target: Target = "sandbox") -> list[dict[str, Any]]:
+def license_report(job: Job | None = None, target: Target | None = None) -> list[dict[str, Any]]:
     """The given job, or every live release: verdict now, whether it changed since the release, and where the report is."""
-    rows = [check_again(each, target) for each in ([job] if job else live_jobs(target))]
+    if job:
+        rows = [check_again(job, None)]
+    else:
+        rows = each(live_releases(target), lambda release: check_again(job_of(release), release))
     for row in rows:
         if row["changed"]:
             emit_event("lorasmith.release.re-review", resource={"prefect.resource.id": f"lorasmith.app.{row['app']}"}, payload=row)

@@ -1,5 +1,6 @@
 """monitor: what the live releases answer now, and what the platform's ledger says that they delivered."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from prefect import flow, task
@@ -8,13 +9,13 @@ from prefect.cache_policies import NO_CACHE
 
 from flows.home import home
 from flows.records import write_json
-from flows.targets import Target, live_releases, open_platform
+from flows.targets import Target, each, live_releases, open_platform
 
 
 @task(name="look-at", cache_policy=NO_CACHE)
-def look_at(release: dict[str, Any], target: Target) -> dict[str, Any]:
+def look_at(release: Mapping[str, Any]) -> dict[str, Any]:
     """Health of one live release, asked as its owner; the package hash that it serves must be the one on record."""
-    with open_platform(target) as platform:
+    with open_platform(release["target"]) as platform:
         health = platform.call(release["app"], {}, path="health", key="owner")
     serves = health.body.get("package") if health.status == 200 else None
     return {
@@ -23,13 +24,13 @@ def look_at(release: dict[str, Any], target: Target) -> dict[str, Any]:
         "health": health.status,
         "serves": "as recorded" if serves == release["package"] else f"other: {serves}",
         "seconds": round(health.seconds, 2),
-    } | delivered(release["app"], target)
+    } | delivered(release["app"], release["target"])
 
 
 @flow(name="monitor")
-def monitor(target: Target = "sandbox") -> list[dict[str, Any]]:
+def monitor(target: Target | None = None) -> list[dict[str, Any]]:
     """One row a live release. Units and images come from the ledger where the platform shows one, else they are null."""
-    rows = [look_at(release, target) for release in live_releases(target)]
+    rows = each(live_releases(target), look_at)
     create_table_artifact(rows or [{"app": "no live release"}], key="monitor")
     write_json(home() / "monitor.json", {"releases": rows})
     return rows

@@ -6,10 +6,12 @@ from prefect import flow
 
 from flows.job import Job
 from flows.publish import publish
-from flows.targets import Target, live_jobs
+from flows.targets import Target, each, job_of, live_releases
 
 
 @flow(name="retrain-and-redeploy")
-def retrain(job: Job | None = None, target: Target = "sandbox") -> list[dict[str, Any]]:
-    """The given job, or the stored job of every live release on `target`, each as a run of `publish`."""
-    return [publish(each, target) for each in ([job] if job else live_jobs(target))]
+def retrain(job: Job | None = None, target: Target | None = None) -> list[dict[str, Any]]:
+    """The given job, or the stored job of every live release (on `target`, or on both), each as a run of `publish`."""
+    if job:
+        return [publish(job, target or "sandbox")]
+    return each(live_releases(target), lambda release: publish(job_of(release), release["target"]))

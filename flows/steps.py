@@ -1,10 +1,11 @@
 """One task a step: each calls public functions of one room and leaves one artefact. Prefect caches nothing; the store does."""
 
 import json
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
@@ -15,11 +16,10 @@ from flows.errors import GateRejected
 from flows.home import home
 from flows.job import Job
 from flows.progress import bar, say
+from flows.records import write_json
+from flows.settings import app_settings, require_usable
 from flows.store import Artefact, digest, file_digest, make, tree_digest
 from flows.targets import Target, job_file, open_platform, registry_url
-
-if TYPE_CHECKING:
-    from serving.release.package import AppSettings
 
 SOURCE = Path(__file__).resolve().parent.parent
 
@@ -28,6 +28,7 @@ SOURCE = Path(__file__).resolve().parent.parent
 def check_licences(job: Job) -> Artefact:
     """Verdict, report and notices; LicenceBlocked stops the run here."""
     verdict = rights.verdict_of(job)
+    require_usable(job)
     kept = rights.keep_report(verdict)
     views.license_report(kept.path)
     rights.require_allowed(verdict)
@@ -55,7 +56,9 @@ def prepare_dataset(job: Job) -> Artefact:
         "code": tree_digest(SOURCE / "training" / "data", "*.py"),
     }
     with bar("dataset") as progress:
-        made = make(home(), "dataset", inputs, lambda out: prepare(source, out, options, progress=progress.update))
+        made = make(
+            home(), "dataset", inputs, lambda out: with_report(lambda: prepare(source, out, options, progress=progress.update), out)
+        )
     return told("dataset", made)
 
 
@@ -80,7 +83,7 @@ def train_adapter(job: Job, dataset: Artefact, licences: Artefact) -> Artefact:
 def evaluate_adapter(job: Job, dataset: Artefact, adapter: Artefact, licences: Artefact) -> Artefact:
     """Held-out loss and samples, base against adapter; the result is the whole AdapterBundle."""
     inputs = {"adapter": adapter.key, "inference": job.inference.model_dump(), "code": tree_digest(SOURCE / "training", "*.py")}
-    work = home() / "work" / adapter.key[:16]
+    work = home() / "work" / digest(inputs)[:16]
 
     def evaluate(out: Path) -> None:
         work.mkdir(parents=True, exist_ok=True)
@@ -103,11 +106,14 @@ def gate_adapter(job: Job, bundle: Artefact) -> None:
 
     policy = GatePolicy(held_out=job.gate.min_held_out, improvement=job.gate.min_improvement)
     decision = decide(json.loads((bundle.path / "evaluation.json").read_text()), policy)
-    if not job.gate.require_learned:
+    waived = () if job.gate.require_learned else ("held_out", "improvement", "sure")
+    failed = [check for check in decision.checks if not check.passed]
+    if waived and failed:
         say(f"! gate        not asked whether the adapter learned (gate.require_learned: false): {decision.sentence}")
-    elif decision.outcome != "promote":
+    if any(check.name not in waived for check in failed):
         raise GateRejected(
-            f"the adapter was not accepted: {decision.sentence}. More steps, more pictures or another learning rate may help"
+            f"the adapter was not accepted: {decision.sentence}. More steps, more pictures (dataset.held_out, gate.min_held_out) "
+            "or another learning rate may help"
         )
 
 
@@ -159,7 +165,7 @@ def deploy_app(job: Job, package: Artefact, bundle: Artefact, licences: Artefact
             smoke=plan,
             progress=lambda line: progress.update(0, note=line),
         )
-    job_file(job.serving.app).write_text(job.model_dump_json(indent=2) + "\n")
+    write_json(job_file(job.serving.app, target), job.model_dump(mode="json"))
     views.endpoint_link(release)
     say(f"✓ release     {release['app']} revision {release['revision']}")
     return release
@@ -200,6 +206,21 @@ def draft_listing(
     return told("listing", make(home(), "listing", inputs, write))
 
 
+def with_report(prepare: Callable[[], object], out: Path) -> None:
+    """Run `prepare`; where it refuses, keep its report of all findings, since the folder `out` goes."""
+    try:
+        prepare()
+    except ValueError as error:
+        report = out / "report.md"
+        if not report.is_file():
+            raise
+        kept = home() / "work" / "dataset-report.md"
+        kept.parent.mkdir(exist_ok=True)
+        kept.write_text(report.read_text())
+        error.args = (str(error).replace(str(report), str(kept)),)
+        raise
+
+
 def told(name: str, artefact: Artefact) -> Artefact:
     """Say in one line whether the step's work was done now or found."""
     say(f"{'=' if artefact.found else '✓'} {name:<11} {'found' if artefact.found else 'done '} {artefact.key[:12]}")
@@ -229,38 +250,6 @@ def write_config(job: Job, dataset: Artefact, licences: Artefact, path: Path) ->
         "threads": None,
     }
     path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
-
-
-def app_settings(job: Job) -> "AppSettings":
-    """What the package needs to know of the job's serving part."""
-    from serving.release.package import AppSettings, Inference, Limits, Size
-
-    wanted = job.serving
-    width, height = wanted.default_size or (job.training.resolution, job.training.resolution)
-    steps = max(50, job.inference.steps)
-    return AppSettings(
-        name=wanted.app,
-        machine_type=wanted.machine_type,
-        num_gpus=wanted.num_gpus,
-        keep_alive=wanted.keep_alive,
-        min_concurrency=wanted.min_concurrency,
-        max_concurrency=wanted.max_concurrency,
-        request_timeout=wanted.request_timeout,
-        startup_timeout=wanted.startup_timeout,
-        limits=Limits(
-            min_side=min(256, width, height),
-            max_side=wanted.max_side,
-            multiple=16,
-            max_area=wanted.max_area,
-            max_steps=steps,
-            max_images=wanted.max_images,
-            max_prompt_bytes=4096,
-            max_work=wanted.max_area * steps * wanted.max_images,
-        ),
-        default_size=Size(width=width, height=height),
-        inference=Inference(steps=job.inference.steps, guidance_scale=job.inference.guidance_scale),
-        scale=wanted.scale,
-    )
 
 
 def base_revision(job: Job, licences: Artefact) -> str | None:

@@ -2,15 +2,18 @@
 
 import json
 import os
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
+from flows.errors import FlowError, JobError
 from flows.home import home
 from flows.job import Job, parse_job
 from serving.release.platform import FalPlatform
 
 Target = Literal["sandbox", "fal"]
+Result = TypeVar("Result")
 
 
 def open_platform(target: Target) -> FalPlatform:
@@ -36,26 +39,37 @@ def registry_url() -> str:
     return os.environ.get("LORASMITH_REGISTRY") or f"sqlite:///{home() / 'registry.db'}"
 
 
-def job_file(app: str) -> Path:
+def job_file(app: str, target: str) -> Path:
     """Where the job of a live release is kept, for the scheduled flows."""
-    folder = home() / "jobs"
-    folder.mkdir(exist_ok=True)
+    folder = home() / "jobs" / target
+    folder.mkdir(parents=True, exist_ok=True)
     return folder / f"{app}.json"
 
 
-def live_releases(target: Target) -> list[dict[str, Any]]:
-    """The registry's live rows on `target`."""
+def live_releases(target: Target | None = None) -> list[dict[str, Any]]:
+    """The registry's live rows, on `target` or on both."""
     from serving.release.registry import Registry
 
     with closing(Registry(registry_url())) as registry:
         return [row for row in registry.releases(target=target) if row["state"] == "live"]
 
 
-def live_release(app: str, target: Target) -> dict[str, Any] | None:
-    return next((row for row in live_releases(target) if row["app"] == app), None)
+def job_of(release: Mapping[str, Any]) -> Job:
+    """The stored job of a live release, for flows that were started without one."""
+    file = job_file(release["app"], release["target"])
+    if not file.is_file():
+        raise JobError(f"{release['app']} on {release['target']}: its job is not stored here ({file}); publish it once from here")
+    return parse_job(json.loads(file.read_text()), source=str(file))
 
 
-def live_jobs(target: Target) -> list[Job]:
-    """The stored jobs of live releases, for flows that were started without one."""
-    files = [job_file(row["app"]) for row in live_releases(target)]
-    return [parse_job(json.loads(file.read_text()), source=str(file)) for file in files if file.is_file()]
+def each(rows: Iterable[Mapping[str, Any]], action: Callable[[Mapping[str, Any]], Result]) -> list[Result]:
+    """`action` on every release; one that fails does not keep the others from theirs, and is told at the end."""
+    results, faults = [], []
+    for row in rows:
+        try:
+            results.append(action(row))
+        except Exception as error:
+            faults.append(f"{row['app']} on {row['target']}: {error}")
+    if faults:
+        raise FlowError(f"{len(faults)} of {len(faults) + len(results)} releases: {'; '.join(faults)}")
+    return results

@@ -49,7 +49,7 @@ def ended(error: BaseException) -> int:
         import traceback
 
         traceback.print_exception(error)
-    if isinstance(error, KeyboardInterrupt | typer.Abort):
+    if isinstance(error, KeyboardInterrupt | typer.Abort) or isinstance(error.__context__, KeyboardInterrupt):
         return said("interrupted; run the same command again to go on from here", 130)
     if hasattr(error, "format_message"):  # click's usage errors
         return said(f"{error.format_message()} (see --help)", 2)
@@ -58,6 +58,8 @@ def ended(error: BaseException) -> int:
     code = getattr(error, "exit_code", None)
     if isinstance(code, int):
         return said(str(error), code)
+    if isinstance(error, OSError) and error.filename:
+        return said(f"{error.filename}: {error.strerror}; name a place that can be read and written", 2)
     return said(f"unexpected fault, please report it: {type(error).__name__}: {error} (--debug shows where)", 1)
 
 

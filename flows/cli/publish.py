@@ -1,6 +1,5 @@
 """publish, and the same story step by step: train, package, deploy, listing."""
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -74,12 +73,14 @@ def preflight(path: Path) -> "Job":
     from flows import rights
     from flows.job import load_job
     from flows.progress import say
+    from flows.settings import require_usable
 
     job = load_job(path)
     verdict = rights.verdict_of(job)
     if not rights.is_allowed(verdict):
         say(f"license report: {rights.keep_report(verdict).path / 'report.html'}")
     rights.require_allowed(verdict)
+    require_usable(job)
     return job
 
 
@@ -96,10 +97,14 @@ def run_flow(job: "Job", target: Target = "sandbox", until: "Until" = "listing")
 def ask_before_cost(target: Target, yes: bool) -> None:
     """On fal, deploying and the smoke test cost money: ask, or be told --yes."""
     from flows.errors import JobError
+    from flows.targets import open_platform
 
     if target != "fal":
         return
-    if not os.environ.get("FAL_KEY"):
-        raise JobError("FAL_KEY is not set; make a key with deploy rights in fal's dashboard and export FAL_KEY=id:secret")
-    if not yes and not typer.confirm("Deploying to fal and testing there costs money. Go on?"):
+    open_platform(target).close()  # refuses a missing or malformed key; nothing is called yet
+    try:
+        agreed = yes or typer.confirm("Deploying to fal and testing there costs money. Go on?")
+    except typer.Abort:
+        agreed = False
+    if not agreed:
         raise JobError("not deployed: say yes at the question, or give --yes")

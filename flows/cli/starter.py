@@ -1,5 +1,6 @@
 """The first job file: what can be known from the pictures and the base is filled in, the rest says what belongs there."""
 
+import json
 import os
 import re
 from pathlib import Path
@@ -27,6 +28,8 @@ training:
 inference:
   steps: 28
   guidance_scale: 4.0
+gate:
+  min_held_out: {held_out}     # 20 or more make a judgement that holds
 serving:
   app: {name}
   machine_type: GPU-H100
@@ -58,15 +61,15 @@ def write_job(pictures: Path, base: str, out: Path, *, trigger: str | None, forc
         raise JobError(f"{out}: is there already; name another with --out, or replace it with --force")
     if not Path(base).is_dir() and not HUB_REF.match(base):
         raise JobError(f"--base {base}: neither a folder nor owner/name on the Hub")
-    name = re.sub(r"[^a-z0-9]+", "-", pictures.resolve().name.lower()).strip("-") or "my-lora"
+    name = re.sub(r"[^a-z0-9]+", "-", pictures.resolve().name.lower())[:60].strip("-") or "my-lora"
     text = TEMPLATE.format(
         file=out.name,
-        name=name,
-        base=relative(Path(base), out) if Path(base).is_dir() else base,
-        pictures=relative(pictures, out),
-        trigger=f"  trigger: {trigger}\n" if trigger else "",
+        name=json.dumps(name),
+        base=json.dumps(relative(Path(base), out) if Path(base).is_dir() else base),
+        pictures=json.dumps(relative(pictures, out), ensure_ascii=False),
+        trigger=f"  trigger: {json.dumps(trigger, ensure_ascii=False)}\n" if trigger else "",
         held_out=max(1, min(20, len(found) // 5)),
-        title=name.replace("-", " ").capitalize(),
+        title=json.dumps(name.replace("-", " ").capitalize()),
     )
     out.parent.mkdir(parents=True, exist_ok=True)
     scratch = out.with_name(f".{out.name}.part")

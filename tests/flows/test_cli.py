@@ -146,3 +146,18 @@ def test_ctrl_c_is_130_and_nothing_half_written(environment: dict[str, str], tmp
     assert "Traceback" not in rest
     assert rest.strip().splitlines()[-1].startswith("lorasmith: interrupted")
     assert list((tmp_path / "home" / "store" / "adapter").glob("[!.]*")) == []
+
+
+@pytest.mark.parametrize("name", ["123", "yes", "my #1 pics", "a: b", "x" * 80])
+def test_init_copes_with_odd_names(environment: dict[str, str], tmp_path: Path, name: str) -> None:
+    pictures = tmp_path / name
+    pictures.mkdir()
+    Image.new("RGB", (64, 64), "red").save(pictures / "a.png")
+    job = tmp_path / "job.yaml"
+    made = run(environment, "init", str(pictures), "--base", "owner/base", "--out", str(job), "--trigger", "a #b: yes")
+    assert made.returncode == 0, made.stderr
+    from flows.job import load_job
+
+    loaded = load_job(job)
+    assert loaded.dataset.path == str(pictures)
+    assert loaded.dataset.trigger == "a #b: yes"

@@ -1,6 +1,7 @@
 """The job file: what is accepted, what is said about the rest."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ import yaml
 
 from flows.errors import JobError
 from flows.job import Job, job_schema, load_job, parse_job
+from flows.settings import require_usable
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL: dict[str, Any] = {
@@ -115,3 +117,23 @@ def test_the_command_prints_that_schema() -> None:
         [sys.executable, "-m", "flows.cli.main", "job", "schema"], capture_output=True, text=True, cwd=ROOT, check=True
     )
     assert json.loads(result.stdout) == json.loads(json.dumps(job_schema()))
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "says"),
+    [
+        ("dataset.path", "/nowhere", "dataset.path: got '/nowhere'; there is no such folder"),
+        ("listing.sender", " ", "listing.sender: empty"),
+        ("dataset.held_out", 3, "gate.min_held_out demands 20"),
+        ("serving.min_concurrency", 5, "min_concurrency"),
+        ("serving.machine_type", "toaster", "machine_type"),
+    ],
+)
+def test_what_would_only_be_found_after_training_is_found_before(path: str, value: Any, says: str, tmp_path: Path) -> None:
+    usable = json.loads(load_job(ROOT / "examples/emoji/job.yaml").model_dump_json())
+    require_usable(parse_job(usable))
+    part, field = path.split(".")
+    usable[part][field] = value
+    with pytest.raises(ValueError, match=re.escape(says)) as error:
+        require_usable(parse_job(usable))
+    assert error.value.exit_code == 2  # type: ignore[attr-defined]
