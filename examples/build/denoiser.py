@@ -1,10 +1,10 @@
 """Train the embedded base: a Z-Image denoiser with a small Qwen3 text encoder, on Noto emoji of animals, plants, food and drink.
 
     python denoiser.py --packages packages --out work [--steps 4500] [--threads 2]     (after autoencoder.py)
-    python denoiser.py --packages packages --out work --varied [--steps 1400]          (after the first)
+    python denoiser.py --packages packages --out work --varied [--steps 2400]          (after the first)
 
 Flow matching on latents; caption dropout for guidance. Batches are a function of the step: stop it anywhere, start it again.
-The first run learns the drawings by heart, the second loosens what it learned: it goes on with 50 variations of each drawing
+The first run learns the drawings by heart, the second loosens what it learned: it goes on with 100 variations of each drawing
 (variants.py), one picture in five as it is. The learning rate is constant, then falls to zero over the last fifth. The weights
 saved are the moving average, in float16.
 """
@@ -25,7 +25,7 @@ from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3Model
 from variants import varied
 
 TEXT_WIDTH, WIDTH, LAYERS, LATENT = 160, 192, 6, 8
-VARIANTS, AS_IT_IS = 50, 0.2
+VARIANTS, AS_IT_IS = 100, 0.2
 
 
 def build_tokenizer(texts: list[str]) -> PreTrainedTokenizerFast:
@@ -179,7 +179,8 @@ def main() -> None:
     pipeline = ZImagePipeline(scheduler, vae, base.text_encoder, base.tokenizer, base.transformer)
     pipeline.to(torch.float16).save_pretrained(arguments.out / "base")
     for file in (arguments.out / "base").glob("*/config.json"):  # where the parts lay is nobody's business
-        file.write_text(json.dumps({key: value for key, value in json.loads(file.read_text()).items() if key != "_name_or_path"}, indent=2) + "\n")
+        config = {key: value for key, value in json.loads(file.read_text()).items() if key != "_name_or_path"}
+        file.write_text(json.dumps(config, indent=2) + "\n")
 
 
 if __name__ == "__main__":
