@@ -155,7 +155,9 @@ def load_job(path: Path) -> Job:
         raw = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise JobError(f"{path}: no such job file; `lorasmith init` writes one") from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except OSError as error:
+        raise JobError(f"{path}: can not be read ({error.strerror}); give the path of a job.yaml") from None
+    except (UnicodeDecodeError, yaml.YAMLError) as error:
         raise JobError(f"{path}: not readable as YAML: {' '.join(str(error).split())}") from None
     if not isinstance(raw, dict):
         raise JobError(f"{path}: got {type(raw).__name__}, a job is a mapping with name, base, dataset, serving and listing")

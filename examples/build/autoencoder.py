@@ -105,6 +105,7 @@ def main() -> None:
     vae.register_to_config(shift_factor=float(latents.mean()), scaling_factor=float(1 / latents.std()))
     vae.save_pretrained(arguments.out / "vae")
     fluent = torch.from_numpy(as_array([emoji.fluent for emoji in found[:: math.ceil(len(found) / 200)]]))
+    print(f"{sum(value.numel() for value in vae.parameters()) / 1e6:.1f} M parameters")
     print(f"PSNR: Noto {psnr(vae, noto[:200]):.1f} dB, Fluent (never seen) {psnr(vae, fluent):.1f} dB")
 
 

@@ -174,6 +174,8 @@ def main() -> None:
         base.load_state_dict(state.part(load_file(first), "ema."), strict=False)
     train(base, latents, chosen, second if arguments.varied else first, arguments.steps, arguments.batch, 6e-4 if arguments.varied else 1e-3)
     latents = latents[0]
+    for part in (base.text_encoder, base.transformer):
+        print(f"{type(part).__name__}: {sum(value.numel() for value in part.parameters()) / 1e6:.1f} M parameters")
     print(f"stable loss on {len(chosen)} names: {stable_loss(base, latents, [emoji.name for emoji in chosen]):.4f}")
     scheduler = FlowMatchEulerDiscreteScheduler(shift=1.0, use_dynamic_shifting=False)
     pipeline = ZImagePipeline(scheduler, vae, base.text_encoder, base.tokenizer, base.transformer)

@@ -76,6 +76,11 @@ def test_what_is_no_job_file_is_refused_in_one_line(tmp_path: Path, text: str) -
     assert "\n" not in str(error.value)
 
 
+def test_a_folder_is_no_job_file(tmp_path: Path) -> None:
+    with pytest.raises(JobError, match=r"can not be read .*; give the path of a job\.yaml"):
+        load_job(tmp_path)
+
+
 def test_relative_paths_are_relative_to_the_file(tmp_path: Path) -> None:
     (tmp_path / "pictures").mkdir()
     raw = SMALL | {"dataset": {"path": "./pictures", "held_out": "../other"}, "base": {"ref": "../base"}}
