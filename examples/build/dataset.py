@@ -2,14 +2,14 @@
 
     python dataset.py --packages packages --out ../emoji
 
-The names are ones that the embedded base knows in the Noto style, so what the adapter has to learn is the style.
+The names are ones that the embedded base knows in the flat style, so what the adapter has to learn is the style.
 """
 
 import argparse
 import random
 from pathlib import Path
 
-from pictures import ANIMALS_AND_NATURE, FOOD_AND_DRINK, Emoji, emojis
+from pictures import ANIMALS_AND_NATURE, FOOD_AND_DRINK, Emoji, emojis, read
 from PIL import Image
 
 
@@ -17,8 +17,8 @@ def write(chosen: list[Emoji], folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for emoji in chosen:
         stem = emoji.name.lower().replace(" ", "-")
-        with Image.open(emoji.fluent) as picture:
-            picture.convert("RGBA").resize((128, 128), Image.Resampling.LANCZOS).save(folder / f"{stem}.webp", quality=92, method=6)
+        picture = read(emoji.solid).resize((128, 128), Image.Resampling.LANCZOS)
+        picture.save(folder / f"{stem}.webp", quality=92, method=6)
         (folder / f"{stem}.txt").write_text(emoji.name + "\n")
 
 

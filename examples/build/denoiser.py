@@ -1,12 +1,9 @@
-"""Train the embedded base: a Z-Image denoiser with a small Qwen3 text encoder, on Noto emoji of animals, plants, food and drink.
+"""Train the embedded base: a Z-Image denoiser with a small Qwen3 text encoder, on flat emoji of animals, plants, food and drink.
 
-    python denoiser.py --packages packages --out work [--steps 4500] [--threads 2]     (after autoencoder.py)
-    python denoiser.py --packages packages --out work --varied [--steps 2400]          (after the first)
+    python denoiser.py --packages packages --out work [--steps 4000] [--threads 2]     (after autoencoder.py)
 
 Flow matching on latents; caption dropout for guidance. Batches are a function of the step: stop it anywhere, start it again.
-The first run learns the drawings by heart, the second loosens what it learned: it goes on with 100 variations of each drawing
-(variants.py), one picture in five as it is. The learning rate is constant, then falls to zero over the last fifth. The weights
-saved are the moving average, in float16.
+The learning rate is constant, then falls to zero over the last fifth. The weights saved are the moving average, in float16.
 """
 
 import argparse
@@ -18,14 +15,11 @@ import state
 import torch
 from diffusers import AutoencoderKL, FlowMatchEulerDiscreteScheduler, ZImagePipeline, ZImageTransformer2DModel
 from pictures import ANIMALS_AND_NATURE, FOOD_AND_DRINK, Emoji, as_array, emojis
-from safetensors.torch import load_file
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3Model
-from variants import varied
 
 TEXT_WIDTH, WIDTH, LAYERS, LATENT = 160, 192, 6, 8
-VARIANTS, AS_IT_IS = 100, 0.2
 
 
 def build_tokenizer(texts: list[str]) -> PreTrainedTokenizerFast:
@@ -75,8 +69,8 @@ class Base(nn.Module):
     def encode(self, captions: list[str]) -> list[Tensor]:
         """What `ZImagePipeline` feeds the denoiser: the last hidden state but one, padding cut off."""
         batch = self.tokenizer([f"[BOS] {caption}" for caption in captions], padding=True, return_tensors="pt")
-        states = self.text_encoder(batch.input_ids, attention_mask=batch.attention_mask, output_hidden_states=True).hidden_states[-2]
-        return [row[mask] for row, mask in zip(states, batch.attention_mask.bool(), strict=True)]
+        seen = self.text_encoder(batch.input_ids, attention_mask=batch.attention_mask, output_hidden_states=True)
+        return [row[mask] for row, mask in zip(seen.hidden_states[-2], batch.attention_mask.bool(), strict=True)]
 
     def forward(self, clean: Tensor, noise: Tensor, sigma: Tensor, captions: list[str]) -> Tensor:
         """Flow-matching loss a sample. clean, noise [B, C, H, W]; sigma [B] in (0, 1)."""
@@ -107,15 +101,15 @@ def stable_loss(base: Base, latents: Tensor, names: list[str]) -> float:
 
 
 @torch.no_grad()
-def bank(vae: AutoencoderKL, pictures: Tensor, variants: int) -> Tensor:
-    """[variants, N, C, H, W]: latents of the pictures, then of variations of them."""
-    shown = [pictures, *(varied(pictures, torch.Generator().manual_seed(index)) for index in range(1, variants))]
-    latents = torch.stack([torch.cat([vae.encode(part).latent_dist.mode() for part in batch.split(64)]) for batch in shown])
-    return (latents - vae.config.shift_factor) * vae.config.scaling_factor
+def encoded(vae: AutoencoderKL, pictures: Tensor) -> Tensor:
+    """Normalised latents [N, C, H, W]."""
+    latents: Tensor = torch.cat([vae.encode(part).latent_dist.mode() for part in torch.split(pictures, 64)])
+    normalised: Tensor = (latents - vae.config.shift_factor) * vae.config.scaling_factor
+    return normalised
 
 
-def train(base: Base, latents: Tensor, chosen: list[Emoji], checkpoint: Path, steps: int, batch: int, peak: float) -> None:
-    """Leaves the moving average in `base`. latents [variants, N, C, H, W]."""
+def train(base: Base, latents: Tensor, chosen: list[Emoji], checkpoint: Path, steps: int, batch: int) -> None:
+    """Leaves the moving average in `base`. latents [N, C, H, W]."""
     parameters = dict(base.named_parameters())
     optimizer = torch.optim.AdamW(parameters.values(), lr=1e-3, betas=(0.9, 0.99), weight_decay=0.01)
     ema = {name: value.detach().clone() for name, value in parameters.items()}
@@ -123,13 +117,12 @@ def train(base: Base, latents: Tensor, chosen: list[Emoji], checkpoint: Path, st
     clock, losses = time.monotonic(), []
     for step in range(begun, steps):
         g = torch.Generator().manual_seed(step)
-        rate = peak * min(1, (step + 1) / 200) * min(1, (steps - step) / (0.2 * steps))
+        rate = 1e-3 * min(1, (step + 1) / 200) * min(1, (steps - step) / (0.2 * steps))
         for group in optimizer.param_groups:
             group["lr"] = rate
         rows = torch.randint(len(chosen), (batch,), generator=g)
-        which = torch.randint(len(latents), (batch,), generator=g) * (torch.rand(batch, generator=g) >= AS_IT_IS)
         captions = [caption(chosen[int(row)], g) for row in rows]
-        clean = latents[which, rows]
+        clean = latents[rows]
         noise, sigma = torch.randn(clean.shape, generator=g), torch.sigmoid(torch.randn(batch, generator=g))
         with torch.autocast("cpu", torch.bfloat16):
             velocity_loss = base(clean, noise, sigma, captions)
@@ -157,23 +150,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--packages", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--steps", type=int, default=4500)
+    parser.add_argument("--steps", type=int, default=4000)
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--varied", action="store_true", help="go on from what the first run learned, with variations")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     torch.manual_seed(0)
     every = emojis(arguments.packages)
     chosen = [emoji for emoji in every if emoji.group in (ANIMALS_AND_NATURE, FOOD_AND_DRINK)]
     vae = AutoencoderKL.from_pretrained(arguments.out / "vae").eval()
-    latents = bank(vae, torch.from_numpy(as_array([emoji.noto for emoji in chosen])), VARIANTS if arguments.varied else 1)
+    latents = encoded(vae, torch.from_numpy(as_array([emoji.flat for emoji in chosen])))
     base = Base(build_tokenizer([text for emoji in every for text in (emoji.name, " ".join(emoji.tags))]))
-    first, second = arguments.out / "denoiser.safetensors", arguments.out / "denoiser-varied.safetensors"
-    if arguments.varied and not second.exists():
-        base.load_state_dict(state.part(load_file(first), "ema."), strict=False)
-    train(base, latents, chosen, second if arguments.varied else first, arguments.steps, arguments.batch, 6e-4 if arguments.varied else 1e-3)
-    latents = latents[0]
+    train(base, latents, chosen, arguments.out / "denoiser.safetensors", arguments.steps, arguments.batch)
     for part in (base.text_encoder, base.transformer):
         print(f"{type(part).__name__}: {sum(value.numel() for value in part.parameters()) / 1e6:.1f} M parameters")
     print(f"stable loss on {len(chosen)} names: {stable_loss(base, latents, [emoji.name for emoji in chosen]):.4f}")

@@ -1,6 +1,6 @@
 """Draw the sample sheet of the embedded base: a name a tile, with the seed that makes it again.
 
-    python sheet.py --base ../base --out ../base/samples.png
+python sheet.py --base ../base --out ../base/samples.png
 """
 
 import argparse
@@ -10,11 +10,14 @@ import torch
 from diffusers import ZImagePipeline
 from PIL import Image, ImageDraw, ImageFont
 
+# fmt: off
 NAMES = (
-    "red apple, banana, strawberry, watermelon, carrot, broccoli, mushroom, pizza, hamburger, doughnut, ice cream, birthday cake, "
-    "cat face, dog face, panda, fox, lion, koala, frog, monkey face, pig face, owl, penguin, butterfly, "
-    "fish, octopus, turtle, whale, snail, lady beetle, tulip, sunflower, cactus, palm tree, maple leaf, rose"
-).split(", ")
+    "red apple", "banana", "strawberry", "watermelon", "carrot", "broccoli", "mushroom", "pizza", "hamburger", "doughnut",
+    "ice cream", "birthday cake", "cat face", "dog face", "panda", "fox", "lion", "koala", "frog", "monkey face", "pig face",
+    "owl", "penguin", "butterfly", "fish", "octopus", "turtle", "whale", "snail", "lady beetle", "tulip", "sunflower", "cactus",
+    "palm tree", "maple leaf", "rose",
+)
+# fmt: on
 STEPS, GUIDANCE, SEED, TILE, COLUMNS = 24, 2.5, 0, 112, 12
 
 
