@@ -7,7 +7,7 @@ LOCK := requirements/cpu.lock
 THREADS ?= 2
 export OMP_NUM_THREADS ?= $(THREADS)
 
-.PHONY: demo test check install clean-demo system
+.PHONY: demo test check families install clean-demo system
 
 install: $(VENV)/.installed
 
@@ -31,6 +31,9 @@ check: install
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -q tests/test_arrows.py
+
+families: install  # every family's proofs, on another diffusers with DIFFUSERS=0.43.0
+	$(BIN)/python -m tests.training.try_diffusers $(if $(DIFFUSERS),diffusers==$(DIFFUSERS))
 
 clean-demo:
 	-LORASMITH_HOME=$(CURDIR)/.demo $(BIN)/lorasmith sandbox down

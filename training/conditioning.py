@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -14,7 +14,7 @@ from training.families import Family
 
 Node = Any  # Tensor | None | bool | int | float | str | list[Node] | tuple[Node, ...] | dict[str, Node]
 
-SCHEMA = "lorasmith/conditioning/1"
+SCHEMA = "lorasmith/conditioning/3"
 
 
 class ReplayError(BaseModelError):
@@ -23,18 +23,19 @@ class ReplayError(BaseModelError):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Wiring:
-    """How a pipeline calls its denoiser, found by probing it; see `denoise.probe`."""
+    """How a pipeline calls its denoiser, found by probing it; see `wiring.probe`."""
 
     latents: str  # argument that carries them
     as_list: bool  # one tensor a picture rather than one a batch
     extra_axis: int | None  # axis of size one that the denoiser's latents have and the scheduler's lack
-    timestep: str  # argument that carries (shift + sign * t) / scale
-    clock_sign: int
-    clock_shift: int
-    clock_scale: int
+    timestep: str  # argument that carries it
+    clock: str  # how it is written, a key of `wiring.CLOCKS`
+    clock_count: int  # training timesteps of the scheduler
+    clock_cast: Literal["before", "after"]  # rounded to clock_dtype before or after the clock's arithmetic
     clock_dtype: str
     sign: int  # of the answer, on its way to the scheduler
-    batched: tuple[str, ...]  # paths of arguments with one entry a picture; the others are shared by a bucket
+    kept: Literal["all", "first", "last"]  # part of the answer along axis 1, as long as the latents, that is the prediction
+    batched: Mapping[str, int]  # path of an argument with one entry a picture -> its batch axis; others are shared by a bucket
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,11 +44,15 @@ class Conditioning:
 
     family: str
     wiring: Wiring
+    shift: float  # of the noise levels when inference draws a picture of this size; 1 leaves them as they are
     arguments: Mapping[str, Node]
+    parts: tuple[Conditioning, ...] = ()  # in place of arguments: a batch whose captions cannot share a call of the denoiser
 
     @property
     def dtype(self) -> torch.dtype:
         """Precision of the recorded text states, which is the denoiser's."""
+        if self.parts:
+            return self.parts[0].dtype
         return next(leaf.dtype for _, leaf in _leaves(dict(self.arguments)) if leaf.is_floating_point() and leaf.dim() > 1)
 
     def tensors(self) -> dict[str, Tensor]:
@@ -59,7 +64,8 @@ class Conditioning:
         return {
             "schema": SCHEMA,
             "family": self.family,
-            "wiring": {**asdict(self.wiring), "batched": list(self.wiring.batched)},
+            "wiring": asdict(self.wiring),
+            "shift": self.shift,
             "arguments": {name: _described(node, name) for name, node in self.arguments.items()},
         }
 
@@ -70,9 +76,8 @@ class Conditioning:
             raise ReplayError(
                 f"cached conditioning has schema {layout.get('schema')!r}, expected {SCHEMA!r}: delete the cache and encode again"
             )
-        wiring = Wiring(**{**layout["wiring"], "batched": tuple(layout["wiring"]["batched"])})
         arguments = {name: _restored(node, tensors) for name, node in layout["arguments"].items()}
-        return cls(family=layout["family"], wiring=wiring, arguments=arguments)
+        return cls(family=layout["family"], wiring=Wiring(**layout["wiring"]), shift=layout["shift"], arguments=arguments)
 
     def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> Conditioning:
         """The same on another device; `dtype` changes floating-point tensors only."""
@@ -80,19 +85,23 @@ class Conditioning:
         def moved(leaf: Tensor) -> Tensor:
             return leaf.to(device=device, dtype=dtype if leaf.is_floating_point() else None)
 
-        return replace(self, arguments={name: mapped(node, moved) for name, node in self.arguments.items()})
+        parts = tuple(part.to(device, dtype) for part in self.parts)
+        return replace(self, arguments={name: mapped(node, moved) for name, node in self.arguments.items()}, parts=parts)
 
 
 def collate(conditionings: Sequence[Conditioning], family: Family) -> Conditioning:
     """One conditioning for a batch of pictures of one bucket.
 
     Captions of different lengths are lists where the family takes lists, and padded with a mask where it takes masks
-    (`Family.padded`); other families pad every caption to one length while encoding, so lengths never differ.
+    (`Family.padded`), or go through the denoiser one after another where it takes neither (`Family.ragged`); other families
+    pad every caption to one length while encoding, so lengths never differ.
     """
     first = conditionings[0]
     for other in conditionings[1:]:
         if (other.family, other.wiring) != (first.family, first.wiring):
             raise ReplayError("a batch mixes conditioning of two bases: delete the cache and encode again")
+    if family.ragged and len({_shapes(item) for item in conditionings}) > 1:
+        return replace(first, arguments={}, parts=tuple(conditionings))
     rows = [dict(item.arguments) for item in conditionings]
     masks = {}
     for text, mask in family.padded.items():
@@ -101,24 +110,27 @@ def collate(conditionings: Sequence[Conditioning], family: Family) -> Conditioni
     return replace(first, arguments={**arguments, **masks})
 
 
-def batched_paths(one: Node, two: Node, path: str) -> Iterator[str]:
-    """Paths whose entries double when one picture becomes two."""
+def batched_paths(one: Node, two: Node, path: str) -> Iterator[tuple[str, int]]:
+    """Paths whose entries double when one picture becomes two, each with the axis that does."""
     if isinstance(one, dict):
         for key in one:
             yield from batched_paths(one[key], two[key], f"{path}.{key}")
     elif isinstance(one, Tensor):
-        if one.dim() and two.shape == (2 * one.shape[0], *one.shape[1:]):
-            yield path
-        elif one.shape != two.shape:
-            raise ReplayError(
-                f"argument {path!r} is {tuple(one.shape)} for a picture, {tuple(two.shape)} for two: no way to batch it"
-            )
+        if one.shape != two.shape:
+            yield path, _doubled_axis(one, two, path)
     elif isinstance(one, (list, tuple)) and one:
         if len(two) == 2 * len(one):
-            yield path
+            yield path, 0
         else:
             for index, (left, right) in enumerate(zip(one, two, strict=True)):
                 yield from batched_paths(left, right, f"{path}.{index}")
+
+
+def _doubled_axis(one: Tensor, two: Tensor, path: str) -> int:
+    axes = [axis for axis, size in enumerate(one.shape) if two.shape == (*one.shape[:axis], 2 * size, *one.shape[axis + 1 :])]
+    if len(axes) != 1:
+        raise ReplayError(f"argument {path!r} is {tuple(one.shape)} for a picture, {tuple(two.shape)} for two: no way to batch it")
+    return axes[0]
 
 
 def same(left: Node, right: Node) -> bool:
@@ -145,29 +157,36 @@ def mapped(node: Node, function: Any) -> Node:
     return node
 
 
+def _shapes(item: Conditioning) -> tuple[tuple[int, ...], ...]:
+    return tuple(tuple(leaf.shape) for _, leaf in _leaves(dict(item.arguments)))
+
+
 def _pad(rows: list[dict[str, Node]], text: str, mask: str) -> Tensor | None:
-    """Pad `text` with zeros to the longest of `rows`, in place; the mask, or None where nothing is masked."""
+    """Pad `text` with zeros to the longest of `rows`, in place; the mask, or None where nothing is masked. Reads no tensor."""
     longest = max(row[text].shape[1] for row in rows)
+    unmasked = all(row[mask] is None and row[text].shape[1] == longest for row in rows)
     kept = [
         row[mask].bool() if row[mask] is not None else row[text].new_ones(row[text].shape[:2], dtype=torch.bool) for row in rows
     ]
     for row in rows:
         row[text] = torch.nn.functional.pad(row[text], (0, 0, 0, longest - row[text].shape[1]))
     whole = torch.cat([torch.nn.functional.pad(one, (0, longest - one.shape[1])) for one in kept])
-    return None if bool(whole.all()) else whole
+    return None if unmasked else whole
 
 
-def _joined(nodes: list[Node], path: str, batched: Sequence[str]) -> Node:
+def _joined(nodes: list[Node], path: str, batched: Mapping[str, int]) -> Node:
     first = nodes[0]
     if path in batched:
         if not isinstance(first, Tensor):
             return type(first)(entry for node in nodes for entry in node)
-        if len({node.shape[1:] for node in nodes}) > 1:
-            shapes = sorted({tuple(node.shape[1:]) for node in nodes})
+        if len({node.movedim(batched[path], 0).shape[1:] for node in nodes}) > 1:
+            shapes = sorted({tuple(node.shape) for node in nodes})
             raise ReplayError(f"argument {path!r} has shapes {shapes} in one batch: batch pictures of one bucket only")
-        return torch.cat(nodes)
+        return torch.cat(nodes, dim=batched[path])
     if isinstance(first, dict):
         return {key: _joined([node[key] for node in nodes], f"{path}.{key}", batched) for key in first}
+    if isinstance(first, (list, tuple)) and any(name.startswith(f"{path}.") for name in batched):
+        return type(first)(_joined(list(rows), f"{path}.{index}", batched) for index, rows in enumerate(zip(*nodes, strict=True)))
     if not all(same(first, node) for node in nodes[1:]):
         raise ReplayError(f"argument {path!r} differs within one batch and has no batch axis: batch pictures of one bucket only")
     return first

@@ -8,29 +8,32 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.functional import pixel_shuffle, pixel_unshuffle
+from torch.nn.functional import pad, pixel_shuffle, pixel_unshuffle
 
 from training.families import Codec, Family, Packing
 
 
-def posterior(pipe: Any, family: Family, pixels: Tensor) -> tuple[Tensor, Tensor]:
+def posterior(pipe: Any, family: Family, pixels: Tensor) -> tuple[Tensor, Tensor | None]:
     """Mean and standard deviation of the VAE's posterior, both in step layout, so that its noise can stay fresh.
 
     `pixels` [B, 3, H, W] in [-1, 1]; H and W multiples of `family.multiple` (of what the VAE and the packing need, at least).
+    A plain autoencoder has no deviation: None.
     """
     with _full_precision(pipe.vae) as vae, torch.no_grad():
-        picture = pixels.to(vae.device, vae.dtype)
-        belief = vae.encode(picture.unsqueeze(2) if family.frames else picture).latent_dist
-        mean, std = (_grid(family, part) for part in (belief.mean, belief.std))
+        picture = _opaque(vae, pixels.to(vae.device, vae.dtype))
+        encoded = vae.encode(picture.unsqueeze(2) if family.frames else picture)
         centre, spread = CODECS[family.codec](vae)
         pack = PACKINGS[family.packing][0]
-        return pack((mean - centre) / spread), pack(std / spread)
+        belief = getattr(encoded, "latent_dist", None)
+        if belief is None:
+            return pack((_grid(family, encoded.latent) - centre) / spread), None
+        return pack((_grid(family, belief.mean) - centre) / spread), pack(_grid(family, belief.std) / spread)
 
 
 def encode(pipe: Any, family: Family, pixels: Tensor, generator: torch.Generator | None = None) -> Tensor:
     """Latents in step layout for `pixels` [B, 3, H, W] in [-1, 1]: a posterior sample, or its mode without a generator."""
     mean, std = posterior(pipe, family, pixels)
-    if generator is None:
+    if generator is None or std is None:
         return mean
     noise = torch.randn(mean.shape, generator=generator, device=generator.device, dtype=mean.dtype)
     return mean + std * noise.to(mean.device)
@@ -44,7 +47,7 @@ def decode(pipe: Any, family: Family, latents: Tensor, height: int, width: int) 
         if family.codec in _FOLDED:
             grid = pixel_shuffle(grid, 2)
         pixels: Tensor = vae.decode(grid.unsqueeze(2) if family.frames else grid, return_dict=False)[0]
-        return pixels[:, :, 0] if family.frames else pixels
+        return (pixels[:, :, 0] if family.frames else pixels)[:, :3]
 
 
 def as_pipeline_input(pipe: Any, family: Family, latents: Tensor, height: int, width: int) -> Tensor:
@@ -78,6 +81,12 @@ def _batch_norm(vae: Any) -> tuple[Tensor, Tensor]:
     return vae.bn.running_mean.view(1, -1, 1, 1), (variance + vae.config.batch_norm_eps).sqrt()
 
 
+def _batch_norm_1e5(vae: Any) -> tuple[Tensor, Tensor]:
+    """The same where the pipeline takes an epsilon of its own, whatever the VAE's is."""
+    variance = vae.bn.running_var.view(1, -1, 1, 1)
+    return vae.bn.running_mean.view(1, -1, 1, 1), (variance + 1e-5).sqrt()
+
+
 def _channels(vae: Any, values: list[float]) -> Tensor:
     return torch.tensor(values, device=vae.device, dtype=vae.dtype).view(1, -1, 1, 1)
 
@@ -96,12 +105,14 @@ CODECS: Mapping[Codec, Callable[[Any], tuple[Tensor, Tensor]]] = {
     "shift_scale": _shift_scale,
     "mean_std": _mean_std,
     "batch_norm": _batch_norm,
+    "batch_norm_1e-5": _batch_norm_1e5,
 }
-_FOLDED = frozenset({"batch_norm"})  # codecs whose statistics are over 2x2 patches
+_FOLDED = frozenset({"batch_norm", "batch_norm_1e-5"})  # codecs whose statistics are over 2x2 patches
 
 # packing -> (grid to step layout, step layout to grid given the grid's height and width)
 PACKINGS: Mapping[Packing, tuple[Callable[[Tensor], Tensor], Callable[[Tensor, int, int], Tensor]]] = {
     "none": (lambda grid: grid, lambda latents, height, width: latents),
+    "frame_last": (lambda grid: grid.movedim(1, -1).unsqueeze(1), lambda latents, height, width: latents.squeeze(1).movedim(-1, 1)),
     "tokens": (_to_tokens, _to_grid),
     "tokens_2x2": (
         lambda grid: _to_tokens(pixel_unshuffle(grid, 2)),
@@ -115,9 +126,19 @@ def _grid(family: Family, encoded: Tensor) -> Tensor:
     return pixel_unshuffle(grid, 2) if family.codec in _FOLDED else grid
 
 
+def _opaque(vae: Any, picture: Tensor) -> Tensor:
+    """Some VAEs read a fourth channel, how opaque a picture is: ours are, everywhere."""
+    return pad(picture, (0, 0, 0, 0, 0, 1), value=1.0) if vae.config.get("in_channels") == 4 else picture
+
+
 def _unpack(pipe: Any, family: Family, latents: Tensor, height: int, width: int) -> Tensor:
-    side = pipe.vae_scale_factor * (2 if family.codec in _FOLDED else 1)
+    side = _scale_factor(pipe) * (2 if family.codec in _FOLDED else 1)
     return PACKINGS[family.packing][1](latents, height // side, width // side)
+
+
+def _scale_factor(pipe: Any) -> int:
+    """Pixels along a side of one latent; video pipelines tell it apart from their scale in time."""
+    return int(getattr(pipe, "vae_scale_factor", None) or pipe.vae_scale_factor_spatial)
 
 
 @contextmanager
