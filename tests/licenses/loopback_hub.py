@@ -5,7 +5,7 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from hashlib import sha256
+from hashlib import sha1, sha256
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -82,6 +82,8 @@ class _Handler(BaseHTTPRequestHandler):
             return self._refuse(401, "RepoNotFound", body)
         if self._faulty(repo, api, body):
             return None
+        if api and rest[2:3] == ["tree"]:
+            return self._tree(repo, rest[3], body)
         if api:
             wanted = rest[3] if rest[2:3] == ["revision"] else repo.commit
             return self._listing(repo, wanted, body)
@@ -118,6 +120,16 @@ class _Handler(BaseHTTPRequestHandler):
         value = {"id": repo.name, "modelId": repo.name, "sha": repo.commit, "siblings": siblings, "private": False, "gated": False}
         raw = json.dumps(value | ({"cardData": repo.card_data} if repo.card_data is not None else {})).encode()
         return self._send(200, raw, {"content-type": "application/json"}, body)
+
+    def _tree(self, repo: Repo, wanted: str, body: bool) -> None:
+        """All files with size and git hash, as clients ask before they download a whole repository."""
+        if wanted not in (repo.commit, "main"):
+            return self._refuse(404, "RevisionNotFound", body)
+        rows = [
+            {"type": "file", "path": path, "size": len(raw), "oid": sha1(b"blob %d\0" % len(raw) + raw).hexdigest()}
+            for path, raw in sorted(repo.files.items())
+        ]
+        return self._send(200, json.dumps(rows).encode(), {"content-type": "application/json"}, body)
 
     def _file(self, repo: Repo, revision: str, path: str, body: bool) -> None:
         if revision not in (repo.commit, "main"):

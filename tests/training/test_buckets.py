@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training.data.buckets import batches, batches_from, bucket_of, buckets_for, cover, cropped_share
+from training.data.buckets import batches, batches_from, bucket_of, buckets_for, cover, cropped_share, empty_places
 
 SHAPES = [(64, 16), (96, 16), (512, 16), (512, 64), (1024, 16), (1024, 64), (16, 16)]
 
@@ -63,3 +63,9 @@ def test_epochs_and_seeds_are_shuffled_differently() -> None:
     buckets = [(1, 1)] * 40
     orders = {str(batches(buckets, 4, seed=seed, epoch=epoch)) for seed in range(3) for epoch in range(3)}
     assert len(orders) == 9
+
+
+@given(st.lists(st.sampled_from([(1, 1), (2, 1), (1, 2)]), max_size=60), st.integers(1, 9))
+def test_empty_places_are_what_the_batches_of_an_epoch_lack(buckets: list[tuple[int, int]], batch_size: int) -> None:
+    epoch = batches(buckets, batch_size, seed=1, epoch=0)
+    assert empty_places(buckets, batch_size) == sum(batch_size - len(batch) for batch in epoch)

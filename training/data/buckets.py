@@ -3,7 +3,7 @@
 import math
 import random
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 LONGEST = 4.0  # aspect ratios beyond 1:4 are cropped to it
 Bucket = tuple[int, int]  # height, width
@@ -35,6 +35,11 @@ def cropped_share(width: int, height: int, bucket: Bucket) -> float:
     """The share of the picture's pixels that the crop loses, 0 to 1."""
     left, top, right, bottom = cover(width, height, bucket)
     return max(0.0, 1.0 - (right - left) * (bottom - top) / (width * height))
+
+
+def empty_places(buckets: Iterable[Bucket], batch_size: int) -> int:
+    """Places that stay empty in one epoch's batches: each bucket's last batch may be short."""
+    return sum(-count % batch_size for count in Counter(buckets).values())
 
 
 def batches(buckets: Sequence[Bucket], batch_size: int, *, seed: int, epoch: int) -> list[list[int]]:

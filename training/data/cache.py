@@ -1,45 +1,65 @@
-"""Pictures and captions as tensors, encoded once: files named by the hash of all that decides their content."""
+"""Pictures and captions as tensors, encoded once: entries named by the hash of all that decides their content."""
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from PIL import Image
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
-from training.base import Base
+from training.base import Base, sha256_of
+from training.conditioning import SCHEMA as RECORDED
 from training.conditioning import Conditioning, Wiring
 from training.config import identity
+from training.data import entries
 from training.data.manifest import Dataset, Picture
+from training.data.masks import mask_of
 from training.denoise import probe, record
 from training.errors import DatasetError
-from training.latents import encode
+from training.latents import posterior
 
-SCHEMA = "lorasmith/cache/1"
+SCHEMA = "lorasmith/cache/2"
 Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Example:
-    """A picture ready for the loop: its latents (step layout, no batch axis) and its caption's conditioning.
+class Wants:
+    """What the loop asks for beside latents and captions: no caption (caption dropout), the generic one (prior preservation)."""
 
-    Latents are the mode of the VAE's posterior: where its variance was trained it is negligible, and where it was not
-    (a VAE used as a plain autoencoder) a sample would be noise.
+    empty: bool = False
+    generic: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Example:
+    """A picture ready for the loop: the VAE's posterior (step layout, no batch axis) and its caption's conditioning.
+
+    `mean` is the mode of the posterior and `std` its spread, so that its noise can stay fresh; None where the VAE has none.
+    Where the variance was trained it is small, and where it was not (a VAE used as a plain autoencoder) a sample would be noise:
+    the reader judges by the size of `std`. `mask` weighs the loss, mean 1 over the picture; `empty` is the conditioning of no
+    caption, `generic` that of the caption without its trigger; `flipped` is the mirrored picture of a symmetric subject.
     """
 
-    latents: Tensor
+    mean: Tensor
+    std: Tensor | None = None
     conditioning: Conditioning
     bucket: tuple[int, int]
     caption: str
+    mask: Tensor | None = None
+    empty: Conditioning | None = None
+    generic: Conditioning | None = None
+    flipped: Example | None = None
+
+    @property
+    def latents(self) -> Tensor:
+        """The posterior's mode."""
+        return self.mean
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -52,16 +72,24 @@ class Encoding:
 
 
 def encode_pictures(
-    dataset: Dataset, pictures: Sequence[Picture], pipe: Any, base: Base, folder: Path, *, progress: Progress | None = None
+    dataset: Dataset,
+    pictures: Sequence[Picture],
+    pipe: Any,
+    base: Base,
+    folder: Path,
+    *,
+    wants: Wants = Wants(),
+    progress: Progress | None = None,
 ) -> Encoding:
-    """Each picture and caption from the cache in `folder`, or encoded with `pipe` (on its device) and put there."""
-    _check_sides(pictures, base)
+    """Each picture and caption from the cache in `folder`, or encoded with `pipe` (on its device) and put there.
+
+    Any number of processes may share `folder`. Raises DatasetError for prepared pictures that are gone or do not fit the base.
+    """
+    _check(dataset, pictures, base, wants)
     encoder = _Encoder(pipe=pipe, base=base, folder=folder, precision=str(getattr(pipe, base.family.denoiser).dtype))
     examples = []
     for number, picture in enumerate(pictures, start=1):
-        latents = encoder.latents(picture, dataset.folder / picture.path)
-        conditioning = encoder.conditioning(picture)
-        examples.append(Example(latents=latents, conditioning=conditioning, bucket=picture.bucket, caption=picture.caption))
+        examples.append(_example(encoder, dataset, picture, wants))
         if progress:
             progress(number, len(pictures))
     return Encoding(examples=tuple(examples), latents_made=encoder.latents_made, conditioning_made=encoder.conditioning_made)
@@ -73,10 +101,25 @@ def load_pixels(path: Path) -> Tensor:
         with Image.open(path) as picture:
             values = np.asarray(picture.convert("RGB"), dtype=np.float32)
     except OSError as error:
-        raise DatasetError(
-            f"prepared picture '{path}' cannot be read ({type(error).__name__}): prepare the dataset again"
-        ) from error
+        raise _gone(path, error) from error
     return torch.from_numpy(values).permute(2, 0, 1) / 127.5 - 1
+
+
+def _example(encoder: _Encoder, dataset: Dataset, picture: Picture, wants: Wants, *, flip: bool = False) -> Example:
+    mean, std = encoder.posterior(picture, dataset.folder / picture.path, flip=flip)
+    mirrored = dataset.symmetric and picture.split == "train" and not flip  # held-out pictures are measured as they are
+    generic = picture.generic if wants.generic else None
+    return Example(
+        mean=mean,
+        std=std,
+        conditioning=encoder.conditioning(picture.caption, picture.bucket),
+        bucket=picture.bucket,
+        caption=picture.caption,
+        mask=mask_of(dataset.folder / picture.mask, encoder.base.family, mean, flip=flip) if picture.mask else None,
+        empty=encoder.conditioning("", picture.bucket) if wants.empty else None,
+        generic=None if generic is None else encoder.conditioning(generic, picture.bucket),
+        flipped=_example(encoder, dataset, picture, wants, flip=True) if mirrored else None,
+    )
 
 
 class _Encoder:
@@ -85,26 +128,29 @@ class _Encoder:
         self.latents_made = self.conditioning_made = 0
         self._wiring: Wiring | None = None
         self._pictures = identity([SCHEMA, "latents", base.encoders_sha256("latents"), precision])
-        self._captions = identity([SCHEMA, "conditioning", base.encoders_sha256("conditioning"), precision])
+        recorder = [RECORDED, version("diffusers")]  # what a pipeline gives its denoiser may change with either
+        self._captions = identity([SCHEMA, "conditioning", *recorder, base.encoders_sha256("conditioning"), precision])
 
-    def latents(self, picture: Picture, path: Path) -> Tensor:
-        place = self._place("latents", identity([self._pictures, picture.sha256, picture.bucket]))
-        found = _read(place)
+    def posterior(self, picture: Picture, path: Path, *, flip: bool) -> tuple[Tensor, Tensor | None]:
+        """Keyed by the bytes of the prepared picture, which hold its content and its crop."""
+        place = self._place("latents", identity([self._pictures, _content(path), picture.bucket, *(["flipped"] if flip else [])]))
+        found = entries.read(place)
         if found is None:
-            latents = encode(self.pipe, self.base.family, load_pixels(path)[None])
-            found = _write(place, {"latents": latents[0]}, {})
+            pixels = load_pixels(path)
+            mean, std = posterior(self.pipe, self.base.family, (pixels.flip(-1) if flip else pixels)[None])
+            found = entries.write(place, {"mean": mean[0]} | ({} if std is None else {"std": std[0]}), {})
             self.latents_made += 1
         tensors, _ = found
-        return tensors["latents"]
+        return tensors["mean"], tensors.get("std")
 
-    def conditioning(self, picture: Picture) -> Conditioning:
-        place = self._place("conditioning", identity([self._captions, picture.caption, picture.bucket]))
-        found = _read(place)
+    def conditioning(self, caption: str, bucket: tuple[int, int]) -> Conditioning:
+        place = self._place("conditioning", identity([self._captions, caption, bucket]))
+        found = entries.read(place)
         if found is None:
-            height, width = picture.bucket
+            height, width = bucket
             self._wiring = self._wiring or probe(self.pipe, self.base.family, height, width)
-            recorded = record(self.pipe, self.base.family, picture.caption, height, width, wiring=self._wiring)
-            found = _write(place, recorded.tensors(), recorded.layout())
+            recorded = record(self.pipe, self.base.family, caption, height, width, wiring=self._wiring)
+            found = entries.write(place, recorded.tensors(), recorded.layout())
             self.conditioning_made += 1
         return Conditioning.load(*found)
 
@@ -112,30 +158,24 @@ class _Encoder:
         return self.folder / kind / key[:2] / f"{key}.safetensors"
 
 
-def _check_sides(pictures: Sequence[Picture], base: Base) -> None:
+def _check(dataset: Dataset, pictures: Sequence[Picture], base: Base, wants: Wants) -> None:
     multiple = base.family.multiple
     for picture in pictures:
         if any(side % multiple for side in picture.bucket):
             height, width = picture.bucket
             sides, needed = f"{width} x {height}", f"{base.family.name} needs sides divisible by {multiple}"
             raise DatasetError(f"{picture.file} was prepared at {sides}, {needed}: prepare the dataset again")
+        if wants.generic and picture.generic is None:
+            message = f"prior preservation needs captions without the trigger, and dataset '{dataset.folder}' has no trigger"
+            raise DatasetError(f"{message}: set dataset.trigger, or prior_weight to 0")
 
 
-def _read(place: Path) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
-    if not place.is_file():
-        return None
+def _content(path: Path) -> str:
     try:
-        with safe_open(place, framework="pt") as file:
-            layout = json.loads((file.metadata() or {})["layout"])
-            return {name: file.get_tensor(name) for name in file.keys()}, layout  # noqa: SIM118 (not a dict)
-    except (SafetensorError, KeyError, ValueError):
-        return None  # damaged by a full disk or by hand: encoded again, and written over
+        return sha256_of(path)
+    except OSError as error:
+        raise _gone(path, error) from error
 
 
-def _write(place: Path, tensors: dict[str, Tensor], layout: dict[str, Any]) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    place.parent.mkdir(parents=True, exist_ok=True)
-    here = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
-    part = place.with_name(f".{place.name}.{os.getpid()}.part")
-    save_file(here, part, metadata={"layout": json.dumps(layout, sort_keys=True)})
-    os.replace(part, place)
-    return here, layout
+def _gone(path: Path, error: OSError) -> DatasetError:
+    return DatasetError(f"prepared picture '{path}' cannot be read ({type(error).__name__}): prepare the dataset again")

@@ -19,6 +19,8 @@ class Picture(BaseModel):
     bucket: tuple[int, int]
     caption: str
     split: Literal["train", "held_out"]
+    mask: str | None = None  # weights of the loss, inside the dataset folder
+    generic: str | None = None  # the caption without its trigger; None where the dataset has none
 
 
 class Dataset(BaseModel):
@@ -33,6 +35,7 @@ class Dataset(BaseModel):
     source: str
     hash: str
     pictures: tuple[Picture, ...]
+    symmetric: bool = False  # mirrored pictures show the subject as well
     folder: Path = Path()
 
     def split(self, name: Literal["train", "held_out"]) -> tuple[Picture, ...]:
