@@ -12,11 +12,12 @@ from typing import Any, Literal
 
 import torch
 
+from training.base_files import deciding_files
 from training.config import identity
 from training.errors import BaseModelError, HubError
 from training.families import Family, family_of
+from training.quantised import loading
 
-Precision = Literal["auto", "fp32", "bf16"]
 _REPOSITORY = re.compile(r"(?:hf://)?([\w.-]+/[\w.-]+?)(?:@([\w./-]+))?")
 _WANTED = ["model_index.json", *(f"*/*.{suffix}" for suffix in ("json", "safetensors", "txt", "model", "jinja"))]
 _UNWANTED = ["*/*.fp16.safetensors", "*/*.non_ema*.safetensors"]
@@ -70,13 +71,14 @@ def locate(ref: str, revision: str | None = None) -> Base:
     return Base(folder=folder, ref=ref, revision=revision, family=family, files=_hashes(folder))
 
 
-def load_pipeline(base: Base, dtype: torch.dtype) -> Any:
-    """The base as a plain diffusers pipeline in main memory, frozen and without progress bars."""
+def load_pipeline(base: Base, dtype: torch.dtype, precision: str = "auto") -> Any:
+    """The base as a plain diffusers pipeline, frozen and without progress bars; `precision` may quantise its denoiser."""
     import diffusers
 
     _quiet()
+    how = {"dtype": dtype, "use_safetensors": True, "local_files_only": True, **loading(precision, base.family)}
     try:
-        pipe = diffusers.DiffusionPipeline.from_pretrained(base.folder, dtype=dtype, use_safetensors=True, local_files_only=True)
+        pipe = diffusers.DiffusionPipeline.from_pretrained(base.folder, **how)
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         raise BaseModelError(
             f"base '{base.ref}' cannot be loaded ({' '.join(str(error).split())[:300]}): fetch it again"
@@ -88,11 +90,11 @@ def load_pipeline(base: Base, dtype: torch.dtype) -> Any:
     return pipe
 
 
-def weight_dtype(precision: Precision, device: torch.device) -> torch.dtype:
-    """Of frozen weights; auto: bfloat16 on an accelerator, float32 on the CPU, where halves are slower."""
+def weight_dtype(precision: str, device: torch.device) -> torch.dtype:
+    """What frozen weights are computed in; auto: bfloat16, but float32 on the CPU, where halves are slower."""
     if precision == "auto":
         return torch.float32 if device.type == "cpu" else torch.bfloat16
-    return {"fp32": torch.float32, "bf16": torch.bfloat16}[precision]
+    return torch.float32 if precision == "fp32" else torch.bfloat16
 
 
 def _download(ref: str, revision: str | None) -> tuple[Path, str]:
@@ -118,9 +120,7 @@ def _download(ref: str, revision: str | None) -> tuple[Path, str]:
 
 
 def _hashes(folder: Path) -> dict[str, str]:
-    suffixes = {".json", ".safetensors", ".txt", ".model", ".jinja"}
-    paths = [path for path in sorted(folder.glob("*/*")) if path.suffix in suffixes] + [folder / "model_index.json"]
-    return {path.relative_to(folder).as_posix(): sha256_of(path) for path in paths if path.is_file()}
+    return {name: sha256_of(path) for name, path in deciding_files(folder).items()}
 
 
 def sha256_of(path: Path) -> str:

@@ -5,6 +5,7 @@ TrainingError                 exit code 1
 ├── DatasetError              2  pictures or captions that have to be mended first
 ├── BaseModelError            2  a base that is not there or not supported
 ├── CheckpointError           2  a work folder that belongs to another run
+├── StorageError              2  a disk that is full or cannot be written
 ├── AdapterError              2  an adapter or bundle that cannot be read
 ├── DivergedError             1  the loss is no longer a number
 ├── ExportError               1  the exported adapter is not the trained one
@@ -44,6 +45,12 @@ class HubError(TrainingError):
 
 class CheckpointError(TrainingError):
     """A work folder whose checkpoint belongs to another configuration."""
+
+    exit_code = 2
+
+
+class StorageError(TrainingError):
+    """A disk that is full or cannot be written; what was finished before is kept."""
 
     exit_code = 2
 

@@ -1,35 +1,26 @@
-"""The LoRA loop: fetch, noise, predict, compare, step. It knows no family by name and waits for the device at log points only."""
+"""The loop: fetch, noise, predict, compare, step. It knows no family by name and waits for the device at log points only."""
 
 from __future__ import annotations
 
-import math
-import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from training import checkpoint, objective
-from training.conditioning import collate
+from training import checkpoint
+from training.batches import Part, batcher
 from training.config import TrainConfig
 from training.data.buckets import batches_from
 from training.data.cache import Example
-from training.denoise import predict, timesteps_for
-from training.errors import DivergedError, Interrupted
 from training.events import Events
-from training.families import Family, objective_of
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Progress:
-    """A point of the curve: steps done, mean loss since the point before, learning rate."""
-
-    step: int
-    loss: float
-    learning_rate: float
+from training.families import Family
+from training.logpoint import LogPoint, Progress
+from training.losses import asker
+from training.optimizers import make_optimizer, settle
+from training.patience import exhausted
+from training.schedules import learning_rate_at
 
 
 def train(
@@ -45,98 +36,65 @@ def train(
     terms: Mapping[str, Any],
     events: Events,
     stopped: Callable[[], bool] = lambda: False,
+    held_out_loss: Callable[[], float] | None = None,
 ) -> list[Progress]:
-    """Train `parameters` (inside `denoiser`) in place for config.steps steps and return the curve of this process.
+    """Train `parameters` (inside `denoiser`) in place for config.steps steps and return the curve since the last resumption.
 
     The batch and the noise of a step are functions of seed and step, so a run resumed from `work` ends bit-equal to one that
-    was never stopped. Raises DivergedError for a loss that is no number, Interrupted when `stopped` says so; the last good
-    checkpoint stays. CheckpointError for a `work` that belongs to other terms.
+    was never stopped. With `held_out_loss` the parameters end as they were when it was least, and training may end early. Raises
+    DivergedError for a loss or gradient that is no number, Interrupted when `stopped` says so; the last good checkpoint stays.
+    CheckpointError for a `work` that belongs to other terms, StorageError for a disk that is full.
     """
-    optimizer = torch.optim.AdamW(parameters.values(), betas=(0.9, 0.99), weight_decay=config.weight_decay, fused=True)
-    first = checkpoint.resume(work, parameters, optimizer, terms)
-    examples = [_on(example, accelerator.device) for example in examples]
-    ask = _asker(family, scheduler, accelerator.device)
+    optimizer = make_optimizer(parameters, config)
+    first, measured = checkpoint.resume(work, parameters, optimizer, terms)
+    point = LogPoint(
+        first=first,
+        measured=measured,
+        parameters=parameters,
+        optimizer=optimizer,
+        config=config,
+        accelerator=accelerator,
+        work=work,
+        terms=terms,
+        events=events,
+        stopped=stopped,
+        held_out_loss=held_out_loss,
+    )
+    fetch = batcher(examples, family, config, accelerator.device)
+    ask = asker(family, scheduler, config, accelerator.device)
     batches = batches_from(first, [example.bucket for example in examples], config.batch_size, seed=config.seed)
-    curve: list[Progress] = []
-    losses: list[Tensor] = []
-    began = time.perf_counter()
+    parts = accelerator.num_processes * config.gradient_accumulation
     for step in range(first, config.steps):
-        batch = [examples[index] for index in _share(next(batches), accelerator)]
-        loss = ask(denoiser, batch, _generator(config.seed, step, accelerator)).mean()
-        optimizer.zero_grad(set_to_none=True)
-        accelerator.backward(loss)
+        if exhausted(measured, config.patience):
+            break
+        batch = next(batches)
+        for index in range(accelerator.process_index, parts, accelerator.num_processes):
+            part = Part(step=step, index=index, count=parts)
+            loss = ask(denoiser, fetch(part.of(batch), part), part.generator(config.seed, accelerator.device)).mean()
+            accelerator.backward(loss / config.gradient_accumulation)
+            point.losses.append(loss.detach())
         _average_gradients(parameters.values(), accelerator)
-        torch.nn.utils.clip_grad_norm_(parameters.values(), 1.0)
-        for group in optimizer.param_groups:
-            group["lr"] = rate = learning_rate_at(step, config)
-        optimizer.step()
-        losses.append(loss.detach())
-        done = step + 1
-        if done % config.log_every == 0 or done % config.checkpoint_every == 0 or done == config.steps or stopped():
-            curve.append(Progress(step=done, loss=_mean(losses, done), learning_rate=rate))  # device sync here, and nowhere else
-            losses.clear()
-            speed = (done - first) / (time.perf_counter() - began)
-            events.emit("step", stage="train", step=done, total=config.steps, loss=curve[-1].loss, steps_per_second=round(speed, 3))
-            if accelerator.is_main_process and (done % config.checkpoint_every == 0 or done == config.steps or stopped()):
-                checkpoint.save(work, done, parameters, optimizer, terms)
-            if stopped():
-                raise Interrupted(f"stopped at step {done} of {config.steps}: run again and it goes on from there")
-    return curve
+        point.norms.append(torch.nn.utils.clip_grad_norm_(parameters.values(), 1.0))
+        _step(optimizer, learning_rate_at(step, config))
+        point.reached(step + 1)  # the device is waited for here, every so many steps, and nowhere else
+    if measured:
+        accelerator.wait_for_everyone()
+        checkpoint.restore_best(work, parameters, terms)
+    else:
+        settle(optimizer)
+    return point.curve
 
 
-def learning_rate_at(step: int, config: TrainConfig) -> float:
-    """Linear warm-up over config.warmup steps, then linear or cosine decay to zero at the end. `step` counts from 0."""
-    warmth = min(1.0, (step + 1) / config.warmup) if config.warmup else 1.0
-    passed = step / config.steps
-    decay = 1 - passed if config.schedule == "linear" else 0.5 * (1 + math.cos(math.pi * passed))
-    return config.learning_rate * warmth * decay
+def _step(optimizer: torch.optim.Optimizer, rate: float) -> None:
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+    optimizer.step()
+    optimizer.zero_grad(set_to_none=True)
 
 
-def _asker(family: Family, scheduler: Any, device: torch.device) -> Callable[[nn.Module, list[Example], torch.Generator], Tensor]:
-    """The loss of each picture of a batch [B], at noise levels and with noise that the generator draws."""
-    kind = objective_of(scheduler)
-    shift = scheduler.config.get("shift", 1.0) if kind == "flow" and not scheduler.config.get("use_dynamic_shifting") else 1.0
-    table = None if kind == "flow" else scheduler.alphas_cumprod.to(device)
-
-    def ask(denoiser: nn.Module, batch: list[Example], generator: torch.Generator) -> Tensor:
-        clean = torch.stack([item.latents for item in batch]).float()
-        noise = torch.randn(clean.shape, generator=generator, device=device)
-        uniform = objective.stratified(len(batch), generator)
-        sigma = objective.shifted(objective.logit_normal(uniform), shift) if kind == "flow" else uniform
-        timesteps = timesteps_for(scheduler, sigma)
-        noised, target = objective.question(kind, clean, noise, sigma, timesteps, table)
-        conditioning = collate([item.conditioning for item in batch], family)
-        return objective.squared_error(predict(denoiser, family, noised, timesteps, conditioning), target)
-
-    return ask
-
-
-def _on(example: Example, device: torch.device) -> Example:
-    return replace(example, latents=example.latents.to(device), conditioning=example.conditioning.to(device))
-
-
-def _generator(seed: int, step: int, accelerator: Any) -> torch.Generator:
-    world = accelerator.num_processes
-    return torch.Generator(accelerator.device).manual_seed((seed << 32) + step * world + accelerator.process_index)
-
-
-def _share(batch: list[int], accelerator: Any) -> list[int]:
-    """This process's part of a batch; a short batch goes round until everyone has the same number."""
-    world = accelerator.num_processes
-    rounds = -(-len(batch) // world) * world
-    return [batch[index % len(batch)] for index in range(accelerator.process_index, rounds, world)]
-
-
-def _average_gradients(parameters: Any, accelerator: Any) -> None:
+def _average_gradients(parameters: Iterable[nn.Parameter], accelerator: Any) -> None:
     if accelerator.num_processes > 1:  # one small all-reduce for all LoRA gradients; the frozen base needs no wrapper
-        gradients = [parameter.grad for parameter in parameters]
+        gradients: list[Tensor] = [parameter.grad for parameter in parameters if parameter.grad is not None]
         flat = accelerator.reduce(torch.cat([gradient.flatten() for gradient in gradients]), reduction="mean")
         for gradient, mean in zip(gradients, flat.split([gradient.numel() for gradient in gradients]), strict=True):
             gradient.copy_(mean.view_as(gradient))
-
-
-def _mean(losses: list[Tensor], step: int) -> float:
-    mean = torch.stack(losses).mean().item()
-    if not math.isfinite(mean):
-        raise DivergedError(f"loss is {mean} by step {step}: lower the learning rate; the last good checkpoint is kept")
-    return mean

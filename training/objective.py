@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 Objective = Literal["flow", "epsilon", "v"]
+HUBER = 0.1  # latents and targets are of unit scale
 
 
 def flow_noised(clean: Tensor, noise: Tensor, sigma: Tensor) -> Tensor:
@@ -50,7 +51,40 @@ def question(
 
 def squared_error(prediction: Tensor, target: Tensor) -> Tensor:
     """Mean squared error of each sample [B], in float32."""
-    return (prediction.float() - target.float()).square().flatten(1).mean(1)
+    return mean_of(squared(prediction, target))
+
+
+def squared(prediction: Tensor, target: Tensor) -> Tensor:
+    """Squared error of each entry, in float32."""
+    return (prediction.float() - target.float()).square()
+
+
+def huber(prediction: Tensor, target: Tensor) -> Tensor:
+    """Pseudo-Huber error of each entry, in float32: the square for small errors, linear beyond HUBER. (Charbonnier et al. 1997)"""
+    return 2 * HUBER**2 * ((squared(prediction, target) / HUBER**2 + 1).sqrt() - 1)
+
+
+def mean_of(errors: Tensor, weights: Tensor | None = None) -> Tensor:
+    """Mean of each sample [B]; `weights` [B, ...] of mean 1 say what counts, None all alike."""
+    return (errors if weights is None else errors * weights).flatten(1).mean(1)
+
+
+def signal_to_noise(objective: Objective, sigma: Tensor, timesteps: Tensor, alpha_bars: Tensor | None) -> Tensor:
+    """Power of the picture over that of the noise in what the denoiser sees [B]."""
+    if objective == "flow":
+        return ((1 - sigma) / sigma).square()
+    assert alpha_bars is not None, "diffusion objectives need the scheduler's alphas_cumprod"
+    alpha_bar = alpha_bars.to(sigma)[timesteps]
+    return alpha_bar / (1 - alpha_bar)
+
+
+def min_snr(objective: Objective, snr: Tensor, sigma: Tensor, gamma: float) -> Tensor:
+    """Weights [B] that cap at gamma what a level weighs in an error of the picture itself. (Hang et al. 2023)
+
+    An error of noise, v or flow velocity is one of the picture times 1 / snr, 1 / (snr + 1) or sigma squared.
+    """
+    capped = snr.clamp(max=gamma)
+    return {"epsilon": capped / snr, "v": capped / (snr + 1), "flow": capped * sigma.square()}[objective]
 
 
 def stratified(count: int, generator: torch.Generator) -> Tensor:

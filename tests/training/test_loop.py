@@ -1,79 +1,22 @@
 """The loop learns, resumes bit for bit, refuses foreign work, ends cleanly, and waits for the device at log points only."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from accelerate import Accelerator
-from torch import Tensor, nn
+from torch import Tensor
 
-from training import checkpoint, loop
-from training.adapter import adapter_state, inject
-from training.base import Base, load_pipeline, locate
-from training.config import TrainConfig
-from training.data.cache import Example, encode_pictures
-from training.data.manifest import read_dataset
+from tests.training.runs import Run, same
+from training import checkpoint, loop, losses
+from training.data.cache import Example
 from training.errors import CheckpointError, DivergedError, Interrupted
 from training.events import Events
-
-Make = Callable[..., TrainConfig]
-
-
-@pytest.fixture(scope="module")
-def base(base_folder: Path) -> Base:
-    return locate(str(base_folder))
-
-
-@pytest.fixture(scope="module")
-def examples(base: Base, dataset_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Example, ...]:
-    dataset = read_dataset(dataset_folder)
-    pipe = load_pipeline(base, torch.float32)
-    cache = tmp_path_factory.getbasetemp() / "cache"
-    return encode_pictures(dataset, dataset.split("train"), pipe, base, cache).examples
-
-
-class Run:
-    """One process's worth of training: a fresh denoiser, trained until the loop ends or raises."""
-
-    def __init__(self, base: Base, examples: tuple[Example, ...], config: TrainConfig, work: Path) -> None:
-        self.base, self.examples, self.config, self.work = base, examples, config, work
-        self.pipe = load_pipeline(base, torch.float32)
-        self.denoiser: nn.Module = self.pipe.transformer
-        self.parameters = inject(self.denoiser, base.family, rank=config.rank, alpha=config.alpha, seed=config.seed)
-
-    def __call__(self, events: Events | None = None, stopped: Callable[[], bool] = lambda: False) -> list[loop.Progress]:
-        return loop.train(
-            self.denoiser,
-            self.parameters,
-            self.base.family,
-            self.pipe.scheduler,
-            self.examples,
-            self.config,
-            accelerator=Accelerator(cpu=True),
-            work=self.work,
-            terms=self.config.terms(),
-            events=events or Events(),
-            stopped=stopped,
-        )
-
-    @property
-    def state(self) -> dict[str, Tensor]:
-        return adapter_state(self.denoiser)
-
-
-def same(one: dict[str, Tensor], two: dict[str, Tensor]) -> bool:
-    return one.keys() == two.keys() and all(torch.equal(one[name], two[name]) for name in one)
-
-
-@pytest.fixture
-def run(base: Base, examples: tuple[Example, ...], make_config: Make, tmp_path: Path) -> Callable[..., Run]:
-    def start(work: str, *, examples: tuple[Example, ...] = examples, **changes: Any) -> Run:
-        return Run(base, examples, make_config(**changes), tmp_path / work)
-
-    return start
+from training.families import FAMILIES
+from training.optimizers import make_optimizer
 
 
 class Killed(Exception):
@@ -140,13 +83,6 @@ def test_a_stop_keeps_the_step_it_finished(run: Callable[..., Run]) -> None:
     assert same(resumed.state, straight.state)
 
 
-@pytest.mark.parametrize(("changes", "said"), [({"rank": 4}, "rank 2 there, 4 here"), ({"learning_rate": 0.5}, "learning_rate")])
-def test_a_foreign_checkpoint_is_refused_by_name(changes: dict[str, Any], said: str, run: Callable[..., Run]) -> None:
-    run("w")()
-    with pytest.raises(CheckpointError, match=said):
-        run("w", **changes)()
-
-
 def test_a_damaged_checkpoint_is_named(run: Callable[..., Run]) -> None:
     training = run("w")
     training()
@@ -162,7 +98,7 @@ def test_a_loss_that_is_no_number_ends_it_and_keeps_the_last_good_checkpoint(
     answers = iter([False, True, True, True])
     with pytest.raises(Interrupted):
         run("w", checkpoint_every=3)(stopped=lambda: next(answers))
-    broken = tuple(replace(example, latents=example.latents * float("nan")) for example in examples)
+    broken = tuple(replace(example, mean=example.mean * float("nan")) for example in examples)
     spoilt = run("w", checkpoint_every=3, examples=broken)
     with pytest.raises(DivergedError, match="loss is nan by step 3"):
         spoilt()
@@ -174,40 +110,104 @@ def test_checkpoints_are_whole_and_one_is_kept(run: Callable[..., Run]) -> None:
     training()
     assert [path.name for path in training.work.iterdir()] == ["step-00000006.safetensors"]
     fresh = run("w")
-    optimizer = torch.optim.AdamW(fresh.parameters.values())
-    assert checkpoint.resume(fresh.work, fresh.parameters, optimizer, fresh.config.terms()) == 6
+    optimizer = make_optimizer(fresh.parameters, fresh.config)
+    assert checkpoint.resume(fresh.work, fresh.parameters, optimizer, fresh.config.terms()) == (6, [])
     assert same(fresh.state, training.state)
 
 
-@pytest.fixture
-def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Every moment in which Python reads a tensor's value; on an accelerator it would wait there."""
-    seen: list[str] = []
-    for name in ("item", "tolist", "__bool__", "__float__", "__int__", "numpy"):
-        plain = getattr(Tensor, name)
+class Syncs:
+    """Counts the moments in which Python reads a tensor's value, where an accelerator would make it wait; see `watched`."""
 
-        def read(self: Tensor, *args: Any, _plain: Any = plain, _name: str = name, **options: Any) -> Any:
-            seen.append(_name)
-            return _plain(self, *args, **options)
+    NAMES = ("item", "tolist", "numpy", "nonzero", "cpu", "__bool__", "__float__", "__int__", "__index__")
 
-        monkeypatch.setattr(Tensor, name, read)
-    return seen
+    def __init__(self) -> None:
+        self.seen: list[str] = []
+        self.off = False
+
+    @contextmanager
+    def watched(self) -> Iterator[None]:
+        with pytest.MonkeyPatch.context() as patch:
+            for name in self.NAMES:
+                patch.setattr(Tensor, name, self._counting(name, getattr(Tensor, name)))
+            patch.setattr(losses, "predict", self._denoiser(losses.predict))
+            yield
+
+    def _counting(self, name: str, plain: Any) -> Any:
+        def read(tensor: Tensor, *args: Any, **options: Any) -> Any:
+            if not self.off:
+                self.seen.append(name)
+            return plain(tensor, *args, **options)
+
+        return read
+
+    def _denoiser(self, plain: Any) -> Any:
+        """What the base's own forward reads is not ours."""
+
+        def predict(*args: Any) -> Tensor:
+            self.off = True
+            try:
+                return plain(*args)
+            finally:
+                self.off = False
+
+        return predict
 
 
-def test_a_step_reads_no_tensor(run: Callable[..., Run], reads: list[str]) -> None:
-    counts = []
-    for steps in (2, 6):
-        training = run(f"w{steps}", steps=steps, log_every=100, checkpoint_every=100)
-        reads.clear()
+def reads_of(training: Run) -> int:
+    """Reads between the first and the second log point of a run whose log points are at 2 and at 6."""
+    syncs, counts = Syncs(), {}
+
+    class Marks(Events):
+        def emit(self, event: str, **fields: Any) -> None:
+            counts[fields["step"]] = len(syncs.seen)
+
+    with syncs.watched():
+        training(Marks())
+    return counts[6] - counts[2]
+
+
+QUIET = {"steps": 6, "log_every": 2, "checkpoint_every": 100}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{}, {"loss": "huber", "min_snr_gamma": 5.0}, {"gradient_accumulation": 3}, {"batch_size": 1}, {"posterior": "sample"}],
+    ids=lambda changes: "+".join(changes) or "plain",
+)
+def test_a_step_reads_no_tensor_between_log_points(changes: dict[str, Any], run: Callable[..., Run]) -> None:
+    """Two log points lie between 2 and 6, so each of them costs the same single read, and the steps between cost none."""
+    assert reads_of(run("w", **{**QUIET, **changes})) == 2
+
+
+def test_the_counter_of_reads_sees_one(run: Callable[..., Run], monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = losses.objective.squared
+
+    def careless(prediction: Tensor, target: Tensor) -> Tensor:
+        errors = plain(prediction, target)
+        return errors if errors.mean() < 1e9 else errors * 0
+
+    monkeypatch.setitem(losses._ERRORS, "mse", careless)
+    assert reads_of(run("w", **QUIET)) == 2 + 4
+
+
+def test_a_gradient_that_is_no_number_is_found_although_the_loss_is_one(run: Callable[..., Run]) -> None:
+    training = run("w", log_every=1)
+    next(iter(training.parameters.values())).register_hook(lambda gradient: gradient * float("nan"))
+    with pytest.raises(DivergedError, match="gradient is nan by step 1"):
         training()
-        counts.append(len(reads))
-    assert counts[0] == counts[1] > 0  # the loss, at the one log point
+    assert not list(training.work.glob("*"))
 
 
-def test_the_learning_rate_warms_up_and_decays_to_zero(make_config: Make) -> None:
-    config = make_config(steps=100, warmup=10, learning_rate=1.0)
-    assert loop.learning_rate_at(0, config) == pytest.approx(0.1)
-    assert loop.learning_rate_at(9, config) == pytest.approx(1.0 * 0.91)
-    assert loop.learning_rate_at(50, config) == pytest.approx(0.5)
-    cosine = make_config(steps=100, warmup=0, learning_rate=1.0, schedule="cosine")
-    assert [round(loop.learning_rate_at(step, cosine), 3) for step in (0, 50, 100)] == [1.0, 0.5, 0.0]
+ROOM = Path(loop.__file__).parent
+
+
+def test_the_loop_is_short_and_knows_no_family_and_no_flow() -> None:
+    story = [
+        ROOM / f"{name}.py"
+        for name in ("loop", "logpoint", "batches", "losses", "optimizers", "schedules", "checkpoint", "patience")
+    ]
+    assert len((ROOM / "loop.py").read_text().splitlines()) < 150
+    words = {name for name in FAMILIES if not name.isalpha()} | {"prefect", "flows", "transformer", "unet"}
+    for path in story:
+        text = path.read_text().lower()
+        assert [word for word in words if word in text] == [], path.name
