@@ -5,6 +5,7 @@ from datetime import date
 from pathlib import Path
 
 from licenses import notices
+from licenses.adapter import Adapter
 from licenses.alternatives import alternatives
 from licenses.catalogue import PAID_USES, load
 from licenses.errors import BadReference
@@ -24,11 +25,12 @@ def check(
     revision: str | None = None,
     components: Mapping[str, str] | None = None,
     dataset: str | Path | None = None,
+    adapter: Adapter | None = None,
     publisher: Publisher = CAUTIOUS,
     hub: Hub | None = None,
     as_of: date | str | None = None,
 ) -> LicenseVerdict:
-    """May this publisher train on `base` and host the result for money?
+    """May this publisher train on `base`, or take over `adapter`, and host the result for money?
 
     base and components: a folder or a Hub id; dataset: a folder with dataset.yaml or a Hub id. What can not be told is a
     block with a reason, never an error; BadReference only where a name can be neither. The Hub is asked for what the
@@ -40,9 +42,11 @@ def check(
     graph.add_base(parse(base, revision, catalogue))
     if dataset is not None:
         graph.add_dataset(dataset)
+    if adapter is not None:
+        graph.add_adapter(adapter)
     nodes = graph.nodes
     uses = decide(nodes, publisher, catalogue)
-    ours = [node for node in nodes if node.role != "dataset"]
+    ours = [node for node in nodes if node.role not in ("dataset", "adapter")]
     blamed = any(judge(node, use, publisher, catalogue).verdict not in ALLOWED for node in ours for use in PAID_USES)
     shipped = nodes if all(uses[use].verdict in ALLOWED for use in PAID_USES) else []
     return LicenseVerdict(

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from licenses import adapter as adapters
+from licenses.adapter import Adapter
 from licenses.catalogue import RANK, Catalogue, Model
 from licenses.dataset import OWN, declared
 from licenses.errors import SourceFailure, flat
@@ -46,6 +48,21 @@ class Graph:
         license = None if own else said.license
         node = Node(id=name, role="dataset", license=license, identified_by="dataset.yaml", problems=said.problems, own=own)
         self.nodes.append(replace(node, source=flat(said.source)))
+
+    def add_adapter(self, adapter: Adapter) -> None:
+        """An adapter that was trained elsewhere, and the bases that its header names: their licences bind it too."""
+        self.nodes.append(adapters.declared(adapter, self.catalogue))
+        for name, is_repository in adapters.origins(adapter):
+            barred = [
+                model
+                for model in self.catalogue.models.values()
+                if _bears_the_name(name, model) and not passes_on_paper(model, self.publisher, self.catalogue)
+            ]
+            known = {node.id.casefold() for node in self.nodes}
+            for model in (one for one in barred if one.repo.casefold() not in known):
+                self._by_catalogue(model.repo, "ancestor", model)
+            if not barred and is_repository:
+                self._visit(Reference(repo=name), "ancestor", ())
 
     def _visit(self, reference: Reference, role: str, trail: tuple[str, ...]) -> None:
         if reference.folder is not None:

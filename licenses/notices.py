@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from licenses.catalogue import Catalogue, License
+from licenses.dataset import OWN
 from licenses.errors import NoticesRefused
 from licenses.node import Node
 from licenses.verdict import ALLOWED
@@ -80,7 +81,8 @@ def _require_texts(verdict: Mapping[str, Any], entries: Mapping[str, str], licen
     have = {hashlib.sha256(text.encode()).hexdigest() for text in entries.values() if text.strip()}
     for node in verdict["nodes"]:
         licence = licences.get(str(node["license"]))
-        owed = node["role"] != "dataset" and (licence is None or any(duty in licence.duties for duty in TEXT_DUTIES))
+        ours = node["role"] == "dataset" or (node["role"] == "adapter" and node["license"] == OWN)
+        owed = not ours and (licence is None or any(duty in licence.duties for duty in TEXT_DUTIES))
         if owed and node["text_sha256"] not in have:
             name = licence.name if licence else node["license"]
             raise NoticesRefused(
