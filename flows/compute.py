@@ -47,11 +47,12 @@ def cpu_flag() -> tuple[str, ...]:
 
 
 def child_environment() -> Mapping[str, str]:
-    """Ours, less the platform's keys: the trainer needs none of them."""
+    """Ours, less the platform's keys: no child of ours needs them. Modules that lie in the folder of the caller are not ours."""
     root = str(Path(__file__).resolve().parent.parent)
     paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("FAL_", "LORASMITH_SMOKE"))}
-    return kept | {"PYTHONPATH": os.pathsep.join(paths), "PYTHONUNBUFFERED": "1", "TOKENIZERS_PARALLELISM": "false"}
+    python = {"PYTHONPATH": os.pathsep.join(paths), "PYTHONSAFEPATH": "1", "PYTHONUNBUFFERED": "1"}
+    return kept | python | {"TOKENIZERS_PARALLELISM": "false"}
 
 
 def wait(child: "subprocess.Popen[bytes]", seconds: float) -> int | None:

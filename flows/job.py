@@ -1,14 +1,17 @@
 """The job file: one pydantic model for job.yaml, for Prefect's parameter schema and for `lorasmith job schema`."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from types import MappingProxyType, NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic.fields import FieldInfo
 
 from flows.errors import JobError
+from training.config import CLIP, DINO, Recipe
 
 HUB_REF = re.compile(r"^(?:hf://)?(?P<repo>[A-Za-z0-9][\w.-]*/[\w.-]+)(?:@(?P<revision>[\w./-]+))?$")
 APP_NAME = re.compile(r"^[a-z0-9][a-z0-9-]{0,62}$")
@@ -37,8 +40,22 @@ def absolute_folder(path: str) -> str:
     raise ValueError("must be an absolute folder")
 
 
+def absolute_file(path: str) -> str:
+    if Path(path).is_absolute():
+        return path
+    raise ValueError("must be the absolute path of a .safetensors file")
+
+
+def hub_or_absolute_path(path: str) -> str:
+    """Pictures on this disk, or hf://owner/name@revision."""
+    if Path(path).is_absolute() or (path.startswith("hf://") and HUB_REF.match(path)):
+        return path
+    raise ValueError("must be an absolute folder or zip, or hf://owner/name@revision")
+
+
 Ref = Annotated[str, AfterValidator(hub_or_absolute)]
 Folder = Annotated[str, AfterValidator(absolute_folder)]
+Source = Annotated[str, AfterValidator(hub_or_absolute_path)]
 Side = Annotated[int, Field(ge=16)]
 AppName = Annotated[str, AfterValidator(app_name)]
 
@@ -72,24 +89,70 @@ class Base(Part):
 
 
 class Dataset(Part):
-    path: Folder = Field(description="Folder of pictures with captions beside them (NAME.txt), and dataset.yaml with the licence")
+    """Where the pictures are and how they are judged; docs/data.md tells of layouts, findings and defaults."""
+
+    path: Source = Field(
+        description="Folder or zip of pictures with captions beside them (NAME.txt), and dataset.yaml with the licence; "
+        "what `datasets` saved to disk; or hf://owner/name@revision, pinned to the commit when the job runs"
+    )
     held_out: str | Annotated[int, Field(ge=1)] = Field(
-        20, description="Folder of pictures kept from training, or how many to keep back"
+        20, description="Folder of pictures kept from training, split:NAME of one inside the source, or how many to keep back"
     )
     trigger: str | None = Field(None, description="Word that calls the adapter; with it, pictures need no captions", max_length=64)
+    template: str = Field("{trigger}, {caption}", description="How trigger and caption become what is trained", max_length=200)
+    generic: str | None = Field(
+        None, description="Ordinary words that the trigger stands for, such as dog; for prior preservation", max_length=64
+    )
+    policy: dict[str, Literal["error", "warning", "ignore"]] = Field(
+        default_factory=dict, description="Level of a finding where it is not the default, such as blurred: error"
+    )
+    masks: Literal["none", "files", "alpha"] = Field(
+        "files", description="Where the loss looks: NAME.mask.png where there is one (files), else the picture's alpha (alpha)"
+    )
+    mask_background: float = Field(0.1, ge=0, le=1, description="Weight of what a mask leaves black")
+    symmetric: bool = Field(False, description="Mirrored pictures show the subject as well; training flips them")
+    blur: float = Field(25.0, ge=0, description="Least sharpness: variance of the Laplacian in the sharpest part, at training size")
+    near_duplicate: int = Field(3, ge=0, le=64, description="Differing bits of 64 up to which two pictures look alike")
+    detectors: dict[Literal["faces", "nsfw"], Folder] = Field(
+        default_factory=dict, description="Folder of a local model for each check that needs one; without it that is unmeasured"
+    )
     min_side: int | None = Field(None, ge=8, description="Smaller pictures are an error, in pixels; default is half the resolution")
     on_error: Literal["stop", "drop"] = Field("stop", description="What to do with a picture that can not be used")
 
+    @field_validator("policy")
+    @classmethod
+    def _known_findings(cls, policy: dict[str, Any]) -> dict[str, Any]:
+        from training.data.policy import check_policy
+        from training.errors import DatasetError
 
-class Training(Part):
+        try:
+            check_policy(policy)
+        except DatasetError as error:
+            raise ValueError(str(error).removeprefix("policy: ")) from None
+        return policy
+
+    @property
+    def repo(self) -> str | None:
+        """owner/name on the Hub; None for what lies on this disk."""
+        match = HUB_REF.match(self.path) if self.path.startswith("hf://") else None
+        return match["repo"] if match else None
+
+    @property
+    def pinned(self) -> str | None:
+        """The revision of a Hub dataset."""
+        match = HUB_REF.match(self.path) if self.repo else None
+        return match["revision"] if match else None
+
+
+class Training(Recipe):
+    """The recipe, with defaults for a base of full size; docs/training.md tells of each field."""
+
     resolution: int = Field(1024, ge=32, le=4096, description="Side of a square bucket, in pixels")
-    steps: int = Field(1500, ge=1, le=100_000)
-    batch_size: int = Field(1, ge=1, le=256)
-    rank: int = Field(16, ge=1, le=128)
-    alpha: float = Field(16, gt=0)
-    learning_rate: float = Field(1e-4, gt=0, le=1)
-    seed: int = Field(0, ge=0, lt=2**31)
-    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    steps: int = Field(1500, ge=1, le=100_000, description="Optimizer steps")
+    batch_size: int = Field(1, ge=1, le=256, description="Pictures a step, over all processes and parts")
+    rank: int = Field(16, ge=1, le=128, description="Rank of the adapter's matrices")
+    alpha: float = Field(16, gt=0, le=4096, description="Strength of the adapter: alpha / rank")
+    learning_rate: float = Field(1e-4, gt=0, le=1, description="At the end of the warm-up")
 
 
 class Inference(Part):
@@ -127,10 +190,44 @@ class Listing(Part):
     price_usd: float | None = Field(None, gt=0, description="Price asked for one billable unit; without it the price is left open")
 
 
+class Evaluation(Part):
+    clip: Ref = Field(CLIP, description="CLIP that scores pictures against prompts: a folder, or a name in the Hub's cache here")
+    dino: Ref = Field(DINO, description="DINO that scores likeness: a folder, or a name in the Hub's cache here")
+
+
 class Gate(Part):
     min_held_out: int = Field(20, ge=1, description="Held-out pictures that the evaluation must have")
     min_improvement: float = Field(0.05, ge=0, lt=1, description="How far below the base's the held-out loss must be, relative")
     require_learned: bool = Field(True, description="False lets an adapter pass that did not measurably learn; the report says so")
+    review: Literal["stop", "accept"] = Field("stop", description="What to do with an adapter that only a person can judge")
+    review_from: float | None = Field(
+        None, ge=0, lt=1, description="A sure improvement from here up to min_improvement is for a person to judge; default none"
+    )
+    beat_champion: bool = Field(True, description="Be better than what is live; false compares with the base only")
+    noise_floor: float | None = Field(
+        None, ge=0, lt=1, description="Relative difference that is chance; default is what a second training of the recipe shows"
+    )
+    max_copies: int | None = Field(0, ge=0, description="Samples that may be copies of training pictures; null does not ask")
+    min_diversity: float | None = Field(
+        0.25, ge=0, description="How much pictures of one prompt must differ, as a fraction of the base's; null does not ask"
+    )
+    max_drift: float | None = Field(
+        None, gt=0, description="How far prompts without the trigger may move, as a fraction of those with it; default does not ask"
+    )
+    max_prompt_drop: float | None = Field(0.05, ge=0, lt=2, description="How much lower CLIP-T may be; null does not ask")
+    max_concept_drop: float | None = Field(0.05, ge=0, lt=2, description="How much lower DINO or CLIP-I may be; null does not ask")
+    demand: tuple[Literal["drift", "prompt_score", "concept_score"], ...] = Field(
+        (), description="Checks that fail where they could not be measured, beside those that always do"
+    )
+
+
+class Adapter(Part):
+    """An adapter that was trained elsewhere; a path alone will do where its header and the job say the rest."""
+
+    path: Annotated[str, AfterValidator(absolute_file)] = Field(
+        description="LoRA as .safetensors in the keys of diffusers, kohya or ComfyUI"
+    )
+    license: str | None = Field(None, description="own where you made it, or an SPDX id with the text beside the file as LICENSE")
 
 
 class Job(Part):
@@ -139,6 +236,9 @@ class Job(Part):
     name: AppName = Field(description="Name of the job")
     base: Base
     dataset: Dataset
+    adapter: Adapter | None = Field(
+        None, description="LoRA trained elsewhere, taken over in place of training; the dataset is what it is measured on"
+    )
     publisher: dict[str, Any] = Field(
         default_factory=dict, description="Fields of publisher.yaml: revenue, territories, registrations, waivers"
     )
@@ -146,11 +246,15 @@ class Job(Part):
     inference: Inference = Inference()
     serving: Serving
     listing: Listing
+    evaluation: Evaluation = Evaluation()
     gate: Gate = Gate()
 
 
-def load_job(path: Path) -> Job:
-    """Read job.yaml; relative paths become absolute. JobError names the field, what was got and what would do."""
+def load_job(path: Path, changes: Mapping[str, Mapping[str, Any]] = MappingProxyType({})) -> Job:
+    """Read job.yaml; relative paths become absolute. JobError names the field, what was got and what would do.
+
+    `changes`, by section and field, take the place of what the file says.
+    """
     try:
         raw = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -161,7 +265,11 @@ def load_job(path: Path) -> Job:
         raise JobError(f"{path}: not readable as YAML: {' '.join(str(error).split())}") from None
     if not isinstance(raw, dict):
         raise JobError(f"{path}: got {type(raw).__name__}, a job is a mapping with name, base, dataset, serving and listing")
-    return parse_job(absolute(raw, path.resolve().parent), source=str(path))
+    whole = absolute(raw, path.resolve().parent)
+    for section, fields in changes.items():
+        said = whole.get(section)
+        whole[section] = (said if isinstance(said, dict) else {}) | dict(fields)
+    return parse_job(whole, source=str(path))
 
 
 def parse_job(raw: Mapping[str, Any], source: str = "job") -> Job:
@@ -176,9 +284,15 @@ def parse_job(raw: Mapping[str, Any], source: str = "job") -> Job:
 
 def described(fault: Mapping[str, Any]) -> str:
     """`training.rank: got 999; input should be less than or equal to 128`."""
-    field = ".".join(str(part) for part in fault["loc"]) or "job"
+    path, about = place(fault["loc"])
+    field = ".".join(path) or "job"
     wanted = str(fault["msg"]).removeprefix("Value error, ")
+    if len(path) < len(fault["loc"]) and about and about.description:  # one of several kinds: what each would take helps nobody
+        wanted = f"wanted is: {about.description}"
     wanted = wanted[:1].lower() + wanted[1:]
+    if fault["type"] != "missing" and fault["input"] is None:
+        mend = "it needs a value" if about is None or about.is_required() else "leave the line out for the default"
+        return f"{field}: got nothing (null); {mend}"
     if fault["type"] == "missing":
         return f"{field}: missing; add it"
     if fault["type"] == "extra_forbidden":
@@ -186,13 +300,35 @@ def described(fault: Mapping[str, Any]) -> str:
     return f"{field}: got {fault['input']!r}; {wanted}"
 
 
+def place(loc: Sequence[str | int]) -> tuple[list[str], FieldInfo | None]:
+    """The path to a field as the job file has it, without pydantic's name for one kind of several, and the last known field."""
+    model: Any = Job
+    about = None
+    for depth, part in enumerate(loc):
+        fields = getattr(model, "model_fields", {})
+        if part not in fields:
+            one_of_several = get_origin(model) in (Union, UnionType)
+            return [str(each) for each in (loc[:depth] if one_of_several else loc)], about
+        about = fields[part]
+        kinds = [kind for kind in get_args(about.annotation) if kind is not NoneType]
+        model = kinds[0] if len(kinds) == 1 else about.annotation
+    return [str(each) for each in loc], about
+
+
 def absolute(raw: dict[str, Any], folder: Path) -> dict[str, Any]:
     """The same job with its relative paths resolved against `folder`."""
     result = dict(raw)
-    for part, field in (("base", "ref"), ("dataset", "path"), ("dataset", "held_out")):
+    if isinstance(result.get("adapter"), str):
+        result["adapter"] = {"path": result["adapter"]}
+    of_this_disk = (("dataset", "path"), ("dataset", "held_out"), ("adapter", "path"))
+    for part, field in (*of_this_disk, ("base", "ref"), ("evaluation", "clip"), ("evaluation", "dino")):
         section = result.get(part)
         if isinstance(section, dict) and isinstance(section.get(field), str):
-            result[part] = section | {field: resolved(section[field], folder, may_be_hub=part == "base")}
+            result[part] = section | {field: resolved(section[field], folder, may_be_hub=(part, field) not in of_this_disk)}
+    dataset = result.get("dataset")
+    if isinstance(dataset, dict) and isinstance(dataset.get("detectors"), dict):
+        models = {name: resolved(ref, folder) if isinstance(ref, str) else ref for name, ref in dataset["detectors"].items()}
+        result["dataset"] = dataset | {"detectors": models}
     publisher = result.get("publisher")
     if isinstance(publisher, str):
         result["publisher"] = read_publisher(Path(resolved(publisher, folder)))
@@ -204,6 +340,8 @@ def absolute(raw: dict[str, Any], folder: Path) -> dict[str, Any]:
 
 def resolved(ref: str, folder: Path, *, may_be_hub: bool = False) -> str:
     """A path; where the Hub may be meant, only what looks like a path or is there."""
+    if ref.startswith(("hf://", "split:")):
+        return ref
     path = folder / Path(ref).expanduser()
     if not may_be_hub or ref.startswith(("./", "../", "~")) or path.exists() or not HUB_REF.match(ref):
         return str(path.resolve())

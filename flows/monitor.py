@@ -21,6 +21,7 @@ def look_at(release: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "app": release["app"],
         "revision": release["revision"],
+        "endpoint": release["urls"]["run"],
         "health": health.status,
         "serves": "as recorded" if serves == release["package"] else f"other: {serves}",
         "seconds": round(health.seconds, 2),

@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 from prefect import flow
 
-from flows import steps
+from flows import adapter_steps, listing_steps, steps
 from flows.job import Job
 from flows.records import Stopwatch, record_run
 from flows.targets import Target
@@ -19,13 +19,15 @@ def publish(job: Job, target: Target = "sandbox", until: Until = "listing") -> d
     with watch("licences"):
         licences = steps.check_licences(job)
     with watch("dataset"):
-        dataset = steps.prepare_dataset(job)
+        adapter_steps.require_pictures(job)
+        dataset = steps.prepare_dataset(job, licences)
     with watch("train"):
-        adapter = steps.train_adapter(job, dataset, licences)
+        adapter = (adapter_steps.adopt_adapter if job.adapter else steps.train_adapter)(job, dataset, licences)
     with watch("evaluate"):
-        bundle = steps.evaluate_adapter(job, dataset, adapter, licences)
+        bundle = steps.evaluate_adapter(job, dataset, adapter, licences, target)
     with watch("gate"):
-        steps.gate_adapter(job, bundle)
+        decision = steps.gate_adapter(job, bundle)
+        bundle = adapter_steps.seal_bundle(job, bundle, licences, decision)
     if until == "gate":
         return {"bundle": str(bundle.path)}
     with watch("package"):
@@ -37,5 +39,6 @@ def publish(job: Job, target: Target = "sandbox", until: Until = "listing") -> d
     if until == "deploy":
         return {"release": release}
     with watch("listing"):
-        listing = steps.draft_listing(job, release, package, dataset, bundle, licences, target)
+        gallery = listing_steps.draw_gallery(release, package, dataset, bundle, target)
+        listing = listing_steps.draft_listing(job, release, package, dataset, bundle, licences, gallery)
     return record_run(job, release, bundle, licences, listing, watch.seconds)

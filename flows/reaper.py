@@ -30,7 +30,7 @@ def main() -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, end_it)
-    child = subprocess.Popen(command, stdin=subprocess.DEVNULL)
+    child = subprocess.Popen(command, stdin=subprocess.DEVNULL, close_fds=False)  # what our parent handed on is for the command
 
     def watch_parent() -> None:
         os.read(0, 1)  # returns at end of file

@@ -3,12 +3,16 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from flows.datasets import stated
 from flows.errors import LicenceBlocked
 from flows.home import home
 from flows.job import Job
 from flows.store import Artefact, make
+
+if TYPE_CHECKING:
+    from licenses.adapter import Adapter
 
 ALLOWED = ("allow", "duties")
 
@@ -18,14 +22,27 @@ def verdict_of(job: Job) -> dict[str, Any]:
     from licenses.check import check
     from licenses.publisher import load_publisher
 
-    verdict = check(
-        job.base.ref if job.base.folder else job.base.repo,
-        revision=job.base.pinned,
-        components=job.base.components,
-        dataset=job.dataset.path,
-        publisher=load_publisher(job.publisher),
-    ).as_json()
+    with stated(job.dataset.path) as dataset:
+        verdict = check(
+            job.base.ref if job.base.folder else job.base.repo,
+            revision=job.base.pinned,
+            components=job.base.components,
+            dataset=dataset,
+            adapter=adapter_of(job),
+            publisher=load_publisher(job.publisher),
+        ).as_json()
     return verdict | {"base": job.base.folder.name if job.base.folder else job.base.repo}
+
+
+def adapter_of(job: Job) -> "Adapter | None":
+    """The job's adapter from elsewhere as the licence check takes it: its header is evidence."""
+    if job.adapter is None:
+        return None
+    from licenses.adapter import Adapter
+    from training.metadata import metadata_of
+
+    path = Path(job.adapter.path)
+    return Adapter(path=path, license=job.adapter.license, metadata=metadata_of(path))
 
 
 def is_allowed(verdict: Mapping[str, Any]) -> bool:

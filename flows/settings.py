@@ -15,17 +15,32 @@ if TYPE_CHECKING:
 def require_usable(job: Job) -> None:
     """JobError for what would only be found after training: no such folder, texts missing, an app that can not be packaged."""
     for field, folder in (("dataset.path", job.dataset.path), ("dataset.held_out", job.dataset.held_out)):
-        if isinstance(folder, str) and not Path(folder).is_dir():
+        elsewhere = isinstance(folder, str) and folder.startswith(("hf://", "split:"))
+        packed = field == "dataset.path" and Path(str(folder)).is_file()
+        if isinstance(folder, str) and not elsewhere and not packed and not Path(folder).is_dir():
             raise JobError(f"{field}: got {folder!r}; there is no such folder")
+    for name, ref in job.evaluation.model_dump().items():
+        if Path(ref).is_absolute() and not (Path(ref) / "config.json").is_file():
+            raise JobError(f"evaluation.{name}: got {ref!r}; give the folder of a transformers model, which holds a config.json")
     for field in ("title", "short_description", "sender", "recipient", "support"):
         if not getattr(job.listing, field).strip():
             raise JobError(f"listing.{field}: empty; the mail to fal and the page need it")
     held_out, demanded = job.dataset.held_out, job.gate.min_held_out
-    if job.gate.require_learned and isinstance(held_out, int) and held_out < demanded:
+    if job.gate.require_learned and isinstance(held_out, int) and held_out < demanded and not job.adapter:
         raise JobError(
             f"dataset.held_out: got {held_out}; gate.min_held_out demands {demanded}: keep more pictures back or demand fewer"
         )
-    app_settings(job)
+    require_size(app_settings(job), "serving.default_size" if job.serving.default_size else "training.resolution")
+
+
+def require_size(settings: "AppSettings", field: str) -> None:
+    """JobError where the app could not draw at its own default size."""
+    size, limits = settings.default_size, settings.limits
+    if not limits.allows(size.width, size.height):
+        raise JobError(
+            f"{field}: got {size.width} x {size.height} for requests that name no size; the app draws sides in multiples of "
+            f"{limits.multiple} up to {limits.max_side} (serving.max_side), and areas up to {limits.max_area} (serving.max_area)"
+        )
 
 
 def app_settings(job: Job) -> "AppSettings":

@@ -1,27 +1,34 @@
 """One task a step: each calls public functions of one room and leaves one artefact. Prefect caches nothing; the store does."""
 
 import json
+import shutil
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import asdict
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from flows import rights, views
+from flows.champion import champion_of
 from flows.compute import launch_trainer
-from flows.errors import GateRejected
+from flows.datasets import inputs_of, options_of, source_of, waste_of
+from flows.gating import require_accepted
 from flows.home import home
 from flows.job import Job
 from flows.progress import bar, say
 from flows.records import write_json
 from flows.settings import app_settings, require_usable
 from flows.store import Artefact, digest, file_digest, make, tree_digest
-from flows.targets import Target, job_file, open_platform, registry_url
+from flows.targets import Target, at_present, job_file, open_platform, registry_url
+
+if TYPE_CHECKING:
+    from training.gate import GateDecision
 
 SOURCE = Path(__file__).resolve().parent.parent
+ALL = 10**9  # pictures to hold out, where all are
 
 
 @task(name="check-licences", cache_policy=NO_CACHE)
@@ -36,36 +43,41 @@ def check_licences(job: Job) -> Artefact:
 
 
 @task(name="prepare-dataset", cache_policy=NO_CACHE)
-def prepare_dataset(job: Job) -> Artefact:
+def prepare_dataset(job: Job, licences: Artefact) -> Artefact:
     """Pictures and captions through the gate, into a manifest."""
-    from training.data.prepare import DatasetOptions, prepare
+    from training.data.prepare import prepare
 
-    source = Path(job.dataset.path)
-    held_out = Path(job.dataset.held_out) if isinstance(job.dataset.held_out, str) else job.dataset.held_out
-    options = DatasetOptions(
-        resolution=job.training.resolution,
-        trigger=job.dataset.trigger,
-        min_side=job.dataset.min_side,
-        held_out=held_out,
-        on_error=job.dataset.on_error,
-    )
-    inputs = {
-        "pictures": tree_digest(source),
-        "held_out": tree_digest(held_out) if isinstance(held_out, Path) else held_out,
-        "options": {name: value for name, value in asdict(options).items() if name != "held_out"},
-        "code": tree_digest(SOURCE / "training" / "data", "*.py"),
-    }
+    source = source_of(job, revision_of("dataset", licences))
+    options = options_of(job, base_revision(job, licences))
+    if job.adapter:  # nothing is trained: without a folder of their own, all pictures are held out
+        options = replace(options, held_out=ALL if isinstance(options.held_out, int) else options.held_out, minimum=0)
+    inputs = inputs_of(source, options, SOURCE / "training" / "data")
     with bar("dataset") as progress:
         made = make(
             home(), "dataset", inputs, lambda out: with_report(lambda: prepare(source, out, options, progress=progress.update), out)
         )
-    return told("dataset", made)
+    views.dataset_report(made.path)
+    told("dataset", made)
+    say(f"  {waste_of(made.path, job.training.batch_size)}")
+    return made
 
 
 @task(name="train-adapter", cache_policy=NO_CACHE)
 def train_adapter(job: Job, dataset: Artefact, licences: Artefact) -> Artefact:
     """LoRA training in a child process; a killed run goes on from its last checkpoint."""
-    inputs = training_inputs(job, dataset, licences)
+    return told("adapter", trained(job, dataset, licences, training_inputs(job, dataset, licences)))
+
+
+def twin_of(job: Job, dataset: Artefact, adapter: Artefact, licences: Artefact) -> Artefact | None:
+    """A second training of the same recipe, which says what difference is chance; None where trainings repeat bit for bit."""
+    record = json.loads((adapter.path / "training.json").read_text())
+    if record.get("repeats", True) or not job.gate.beat_champion or job.gate.noise_floor is not None:
+        return None
+    return told("twin", trained(job, dataset, licences, training_inputs(job, dataset, licences) | {"twin": 1}))
+
+
+def trained(job: Job, dataset: Artefact, licences: Artefact, inputs: dict[str, Any]) -> Artefact:
+    """The adapter of these inputs, found or trained."""
     work = home() / "work" / digest(inputs)[:16]
 
     def train(out: Path) -> None:
@@ -76,13 +88,24 @@ def train_adapter(job: Job, dataset: Artefact, licences: Artefact) -> Artefact:
             events = work / "train.jsonl"
             launch_trainer([*arguments, "--events", str(events)], events=events, log=work / "train.log", bar=progress)
 
-    return told("adapter", make(home(), "adapter", inputs, train))
+    return make(home(), "adapter", inputs, train)
 
 
 @task(name="evaluate-adapter", cache_policy=NO_CACHE)
-def evaluate_adapter(job: Job, dataset: Artefact, adapter: Artefact, licences: Artefact) -> Artefact:
-    """Held-out loss and samples, base against adapter; the result is the whole AdapterBundle."""
-    inputs = {"adapter": adapter.key, "inference": job.inference.model_dump(), "code": tree_digest(SOURCE / "training", "*.py")}
+def evaluate_adapter(job: Job, dataset: Artefact, adapter: Artefact, licences: Artefact, target: Target) -> Artefact:
+    """Losses and pictures of base, live adapter and new adapter; the result is the whole AdapterBundle."""
+    from training.scores import fingerprint
+
+    champion = champion_of(job, adapter, target)
+    twin = twin_of(job, dataset, adapter, licences) if champion else None
+    others = {name: other for name, other in (("champion", champion), ("twin", twin)) if other}
+    inputs = {
+        "adapter": adapter.key,
+        **{name: other.key for name, other in others.items()},
+        "inference": job.inference.model_dump(),
+        "scorers": {name: fingerprint(ref) for name, ref in job.evaluation.model_dump().items()},
+        "code": tree_digest(SOURCE / "training", "*.py"),
+    }
     work = home() / "work" / digest(inputs)[:16]
 
     def evaluate(out: Path) -> None:
@@ -90,6 +113,8 @@ def evaluate_adapter(job: Job, dataset: Artefact, adapter: Artefact, licences: A
         write_config(job, dataset, licences, work / "config.json")
         with bar("evaluate") as progress:
             arguments = ["evaluate", "--config", str(work / "config.json"), "--adapter", str(adapter.path), "--out", str(out)]
+            for name, other in others.items():
+                arguments += [f"--{name}", str(other.path)]
             events = work / "evaluate.jsonl"
             launch_trainer([*arguments, "--events", str(events)], events=events, log=work / "evaluate.log", bar=progress)
 
@@ -100,21 +125,10 @@ def evaluate_adapter(job: Job, dataset: Artefact, adapter: Artefact, licences: A
 
 
 @task(name="gate-adapter", cache_policy=NO_CACHE)
-def gate_adapter(job: Job, bundle: Artefact) -> None:
-    """GateRejected, with the failed checks as sentences, unless the adapter is better than its base."""
-    from training.gate import GatePolicy, decide
-
-    policy = GatePolicy(held_out=job.gate.min_held_out, improvement=job.gate.min_improvement)
-    decision = decide(json.loads((bundle.path / "evaluation.json").read_text()), policy)
-    waived = () if job.gate.require_learned else ("held_out", "improvement", "sure")
-    failed = [check for check in decision.checks if not check.passed]
-    if waived and failed:
-        say(f"! gate        not asked whether the adapter learned (gate.require_learned: false): {decision.sentence}")
-    if any(check.name not in waived for check in failed):
-        raise GateRejected(
-            f"the adapter was not accepted: {decision.sentence}. More steps, more pictures (dataset.held_out, gate.min_held_out) "
-            "or another learning rate may help"
-        )
+def gate_adapter(job: Job, bundle: Artefact) -> "GateDecision":
+    """GateRejected, with the failed checks as sentences, unless the adapter is better than its base and than what is live."""
+    evaluation = json.loads((bundle.path / "evaluation.json").read_text())
+    return require_accepted(job.gate, evaluation, adopted=job.adapter is not None)
 
 
 @task(name="package-app", cache_policy=NO_CACHE)
@@ -150,6 +164,7 @@ def package_app(job: Job, bundle: Artefact, licences: Artefact) -> Artefact:
 def deploy_app(job: Job, package: Artefact, bundle: Artefact, licences: Artefact, target: Target) -> dict[str, Any]:
     """Candidate, smoke test as another caller, promote; the release row. Nothing happens where the package is live already."""
     from serving.release.deploy import publish_package
+    from serving.release.package import load_package
     from serving.release.registry import Registry
     from serving.release.smoke import SmokePlan
 
@@ -157,6 +172,7 @@ def deploy_app(job: Job, package: Artefact, bundle: Artefact, licences: Artefact
     prompts = [sample["prompt"] for sample in json.loads((bundle.path / "evaluation.json").read_text())["samples"]]
     plan = SmokePlan(arguments=[{"prompt": prompts[0], "seed": 1}], images=min(2, job.serving.max_images))
     with bar("deploy") as progress, closing(Registry(registry_url())) as registry, open_platform(target) as platform:
+        before = registry.by_package(job.serving.app, load_package(package.path).hash, target)
         release = publish_package(
             package.path,
             platform=platform,
@@ -165,49 +181,16 @@ def deploy_app(job: Job, package: Artefact, bundle: Artefact, licences: Artefact
             smoke=plan,
             progress=lambda line: progress.update(0, note=line),
         )
+        was_live = before is not None and before["state"] == "live" and before["revision"] == release["revision"]
     write_json(job_file(job.serving.app, target), job.model_dump(mode="json"))
+    (release,) = at_present([release])
     views.endpoint_link(release)
-    say(f"✓ release     {release['app']} revision {release['revision']}")
+    say(f"{'=' if was_live else '✓'} release     {release['app']} revision {release['revision']}")
     return release
 
 
-@task(name="draft-listing", cache_policy=NO_CACHE)
-def draft_listing(
-    job: Job, release: dict[str, Any], package: Artefact, dataset: Artefact, bundle: Artefact, licences: Artefact, target: Target
-) -> Artefact:
-    """Gallery from the deployed app, then listing.json, page, card and the mail to fal."""
-    from serving.listing.draft import draft_listing as draft
-    from serving.listing.model import ListingTexts
-
-    texts = ListingTexts(**job.listing.model_dump())
-    inputs = {
-        "package": release["package"],
-        "revision": release["revision"],
-        "target": target,
-        "texts": asdict(texts),
-        "code": tree_digest(SOURCE / "serving" / "listing"),
-    }
-
-    def write(out: Path) -> None:
-        with bar("listing") as progress, open_platform(target) as platform:
-            summary = draft(
-                out,
-                release=release,
-                bundle=bundle.path,
-                verdict=json.loads((licences.path / "verdict.json").read_text()),
-                dataset=json.loads((dataset.path / "manifest.json").read_text()),
-                texts=texts,
-                settings=json.loads((package.path / "settings.json").read_text()),
-                call=lambda arguments: platform.call(release["app"], arguments, key="caller"),
-                progress=lambda line: progress.update(0, note=line),
-            )
-        (out / "summary.json").write_text(json.dumps(summary, sort_keys=True) + "\n")
-
-    return told("listing", make(home(), "listing", inputs, write))
-
-
 def with_report(prepare: Callable[[], object], out: Path) -> None:
-    """Run `prepare`; where it refuses, keep its report of all findings, since the folder `out` goes."""
+    """Run `prepare`; where it refuses, keep its report and contact sheet, since the folder `out` goes."""
     try:
         prepare()
     except ValueError as error:
@@ -216,7 +199,8 @@ def with_report(prepare: Callable[[], object], out: Path) -> None:
             raise
         kept = home() / "work" / "dataset-report.md"
         kept.parent.mkdir(exist_ok=True)
-        kept.write_text(report.read_text())
+        kept.write_text(report.read_text().replace("contact.png", "dataset-contact.png"))
+        shutil.copyfile(out / "contact.png", kept.with_name("dataset-contact.png"))
         error.args = (str(error).replace(str(report), str(kept)),)
         raise
 
@@ -231,11 +215,18 @@ def training_inputs(job: Job, dataset: Artefact, licences: Artefact) -> dict[str
     """What decides the adapter's weights: pictures, base, recipe and the training code."""
     return {
         "dataset": json.loads((dataset.path / "manifest.json").read_text())["hash"],
-        "base": tree_digest(job.base.folder) if job.base.folder else [job.base.repo, base_revision(job, licences)],
+        "base": base_digest(job.base.folder) if job.base.folder else [job.base.repo, base_revision(job, licences)],
         "recipe": job.training.model_dump(),
         "trigger": job.dataset.trigger,
         "code": tree_digest(SOURCE / "training", "*.py"),
     }
+
+
+def base_digest(folder: Path) -> str:
+    """sha256 over what the base computes with: an edit of its README is for the licence check, not for the training."""
+    from training.base_files import deciding_files
+
+    return digest({name: file_digest(path) for name, path in deciding_files(folder).items()})
 
 
 def write_config(job: Job, dataset: Artefact, licences: Artefact, path: Path) -> None:
@@ -247,6 +238,7 @@ def write_config(job: Job, dataset: Artefact, licences: Artefact, path: Path) ->
         "cache": str(home() / "cache"),
         "trigger": job.dataset.trigger,
         "inference": job.inference.model_dump(),
+        "evaluation": job.evaluation.model_dump(),
         "threads": None,
     }
     path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
@@ -256,5 +248,10 @@ def base_revision(job: Job, licences: Artefact) -> str | None:
     """The commit that the licence check read, so that what is trained on and what runs is what was judged."""
     if job.base.folder:
         return None
+    return revision_of("base", licences) or job.base.pinned
+
+
+def revision_of(role: str, licences: Artefact) -> str | None:
+    """The commit of the first asset in a role that the licence check read on the Hub."""
     nodes = json.loads((licences.path / "verdict.json").read_text())["nodes"]
-    return next((node["revision"] for node in nodes if node["role"] == "base" and node["revision"]), job.base.pinned)
+    return next((node["revision"] for node in nodes if node["role"] == role and node["revision"]), None)

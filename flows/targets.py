@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Any, Literal, TypeVar
+from urllib.parse import urlsplit
 
 from flows.errors import FlowError, JobError
 from flows.home import home
@@ -51,7 +52,25 @@ def live_releases(target: Target | None = None) -> list[dict[str, Any]]:
     from serving.release.registry import Registry
 
     with closing(Registry(registry_url())) as registry:
-        return [row for row in registry.releases(target=target) if row["state"] == "live"]
+        return at_present([row for row in registry.releases(target=target) if row["state"] == "live"])
+
+
+def at_present(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Rows (with `target` and `urls`) whose addresses are those of now: a sandbox started again may have another port."""
+    from serving.sandbox.control import status
+
+    running = status(home())
+    return [
+        {**row, "urls": {name: moved(url, running.address) for name, url in row["urls"].items()}}
+        if running and row["target"] == "sandbox"
+        else dict(row)
+        for row in rows
+    ]
+
+
+def moved(url: str, address: str) -> str:
+    """The same place on another host and port."""
+    return urlsplit(url)._replace(netloc=address).geturl()
 
 
 def job_of(release: Mapping[str, Any]) -> Job:

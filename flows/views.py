@@ -12,6 +12,10 @@ def license_report(folder: Path) -> None:
     create_markdown_artifact((folder / "report.md").read_text(), key="license-report", description=f"{folder}/report.html")
 
 
+def dataset_report(folder: Path) -> None:
+    create_markdown_artifact((folder / "report.md").read_text(), key="dataset-report", description=f"{folder}/contact.png")
+
+
 def loss_table(bundle: Path) -> None:
     evaluation = json.loads((bundle / "evaluation.json").read_text())
     rows = [
@@ -23,9 +27,9 @@ def loss_table(bundle: Path) -> None:
 
 
 def sample_grid(bundle: Path) -> None:
-    create_image_artifact(
-        (bundle / "samples" / "grid.png").as_uri(), key="sample-grid", description="base | adapter | real picture"
-    )
+    first = json.loads((bundle / "evaluation.json").read_text())["samples"][0]
+    columns = [name for name in first if name not in ("prompt", "seed")]
+    create_image_artifact((bundle / "samples" / "grid.png").as_uri(), key="sample-grid", description=" | ".join(columns))
 
 
 def endpoint_link(release: Mapping[str, Any]) -> None:

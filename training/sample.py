@@ -17,9 +17,11 @@ from training.base import load_pipeline, locate, weight_dtype
 from training.errors import AdapterError, ConfigError
 from training.export import FILE, load_adapter
 from training.families import Family
+from training.recording import sized
 
 BUNDLE_SCHEMA = "lorasmith/adapter-bundle/1"
 PLACE = "place.json"  # of this disk
+FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -33,10 +35,12 @@ class Sampling:
 
 
 def sample(bundle: Path, prompt: str, *, seed: int, scale: float, out: Path, base: str | None = None) -> Path:
-    """Draw `prompt` with the bundle's adapter at strength `scale` and write a PNG; `base` stands in for the bundle's base.
+    """Draw `prompt` with the bundle's adapter at strength `scale`, written as its suffix says; `base` stands in for the bundle's.
 
-    Raises AdapterError for a bundle that is none, BaseModelError for a base that is not there, ConfigError for an empty prompt.
+    Raises ConfigError for an empty prompt or another suffix, AdapterError for a bundle that is none, BaseModelError for a base
+    that is not there.
     """
+    format_of(out)
     if not prompt.strip():
         raise ConfigError("prompt is empty: say what the picture shall show")
     manifest = read_bundle(bundle)
@@ -48,18 +52,20 @@ def sample(bundle: Path, prompt: str, *, seed: int, scale: float, out: Path, bas
     side = int(manifest["resolution"])
     inference = manifest["inference"]
     how = Sampling(steps=inference["steps"], guidance_scale=inference["guidance_scale"], height=side, width=side)
-    return save_png(draw(pipe.to(device), found.family, prompt, seed=seed, how=how), out)
+    return save_picture(draw(pipe.to(device), found.family, prompt, seed=seed, how=how), out)
 
 
 def draw(pipe: Any, family: Family, prompt: str, *, seed: int, how: Sampling) -> Image.Image:
     """One picture by the pipeline's own call; the noise comes from a CPU generator, so that a seed means the same everywhere."""
-    guidance: dict[str, Any] = {family.guidance_argument: how.guidance_scale}
+    guidance: dict[str, Any] = {**family.options, family.guidance_argument: how.guidance_scale}
     if family.guidance_argument == "true_cfg_scale":
         guidance["negative_prompt"] = " "  # without one these pipelines leave guidance out
     size = {"height": how.height, "width": how.width}
     generator = torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        picture: Image.Image = pipe(prompt, num_inference_steps=how.steps, generator=generator, **guidance, **size).images[0]
+    call = {"prompt": prompt, "num_inference_steps": how.steps, "generator": generator, "return_dict": False}
+    with torch.no_grad(), sized(pipe, family, how.height, how.width):
+        drawn = pipe(**call, **guidance, **size)
+    picture: Image.Image = drawn[0][0]
     return picture.convert("RGB")
 
 
@@ -83,10 +89,17 @@ def _base_of(bundle: Path, manifest: Mapping[str, Any]) -> str:
     return str(ref)
 
 
-def save_png(picture: Image.Image, path: Path) -> Path:
-    """Write a PNG, whole or not at all."""
+def save_picture(picture: Image.Image, path: Path) -> Path:
+    """Write PNG, JPEG or WebP as the suffix says, whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.part")
-    picture.save(part, format="PNG")
+    picture.save(part, format=format_of(path), quality=95)  # PNG has no quality and ignores it
     os.replace(part, path)
     return path
+
+
+def format_of(path: Path) -> str:
+    """Pillow's name of the format that the suffix means; ConfigError for one that is not written here."""
+    if path.suffix.lower() not in FORMATS:
+        raise ConfigError(f"'{path}': pictures are written as {', '.join(FORMATS)}: give the file one of these suffixes")
+    return FORMATS[path.suffix.lower()]

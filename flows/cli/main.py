@@ -6,7 +6,15 @@ from typing import Annotated
 
 import typer
 
-from flows.cli import job, licence, publish, sandbox, status, tools
+from flows.cli import captions, families, interrupt, job, licence, plan, publish, sandbox, status, tools
+
+UNWRITABLE = (
+    "No space left on device",
+    "Disk quota exceeded",
+    "database or disk is full",
+    "attempt to write a readonly database",
+    "unable to open database file",
+)
 
 app = typer.Typer(
     name="lorasmith",
@@ -18,13 +26,24 @@ app = typer.Typer(
 )
 
 
+def tell_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        print(f"lorasmith {version('lorasmith')}")
+        raise typer.Exit
+
+
 @app.callback()
-def options(debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False) -> None:
+def options(
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+    version: Annotated[bool, typer.Option("--version", help="Print the version.", callback=tell_version, is_eager=True)] = False,
+) -> None:
     if debug:
         os.environ["LORASMITH_DEBUG"] = "1"
 
 
-for commands in (job, publish, tools, status):
+for commands in (job, plan, publish, tools, status, captions, families):
     commands.register(app)
 app.add_typer(licence.app, name="license")
 app.add_typer(sandbox.app, name="sandbox")
@@ -33,13 +52,16 @@ app.add_typer(job.app, name="job")
 
 def main() -> None:
     """Run the command. Exit codes: docs/exit-codes.md."""
+    interrupt.watch()
     try:
-        code = app(standalone_mode=False)
-        if code == 130:  # what typer makes of Ctrl-C
+        code = app(standalone_mode=False, prog_name="lorasmith")
+        if code == interrupt.CODE:  # what typer makes of Ctrl-C
             raise KeyboardInterrupt
     except BaseException as error:
         code = ended(error)
     sys.stdout.flush()
+    if code == interrupt.CODE:
+        os._exit(code)  # what libraries still want to say at exit may wait for what Ctrl-C has ended
     sys.exit(code if isinstance(code, int) else 0)
 
 
@@ -49,18 +71,28 @@ def ended(error: BaseException) -> int:
         import traceback
 
         traceback.print_exception(error)
-    if isinstance(error, KeyboardInterrupt | typer.Abort) or isinstance(error.__context__, KeyboardInterrupt):
-        return said("interrupted; run the same command again to go on from here", 130)
+    if interrupt.was_seen() or isinstance(error, KeyboardInterrupt | typer.Abort):
+        return said(interrupt.LINE, interrupt.CODE)
+    if type(error).__name__ == "NoArgsIsHelpError":
+        print(error, file=sys.stderr)
+        return 2
     if hasattr(error, "format_message"):  # click's usage errors
         return said(f"{error.format_message()} (see --help)", 2)
     if isinstance(error, SystemExit):
         return error.code if isinstance(error.code, int) else 1
+    if (words := unwritable(error)) is not None:
+        return said(f"can not write ({words}): make room, or name another LORASMITH_HOME; then run the same command again", 2)
     code = getattr(error, "exit_code", None)
     if isinstance(code, int):
         return said(str(error), code)
     if isinstance(error, OSError) and error.filename:
         return said(f"{error.filename}: {error.strerror}; name a place that can be read and written", 2)
     return said(f"unexpected fault, please report it: {type(error).__name__}: {error} (--debug shows where)", 1)
+
+
+def unwritable(error: BaseException) -> str | None:
+    """What the disk or the database said, in whatever step: libraries and child processes word it their own way."""
+    return next((words for words in UNWRITABLE if words in str(error)), None)
 
 
 def said(message: str, code: int) -> int:

@@ -20,14 +20,21 @@ def register(root: typer.Typer) -> None:
         root.command()(command)
 
 
-def publish(job: JobFile, target: Where = "sandbox", yes: Yes = False) -> None:
-    """From the pictures to a billed endpoint and a listing. What is done already is found, not redone.
+def publish(
+    job: Annotated[Path | None, typer.Argument(help="job.yaml; may be left out with --adapter and --base")] = None,
+    adapter: Annotated[Path | None, typer.Option(help="LoRA trained elsewhere (.safetensors), in place of training one.")] = None,
+    base: Annotated[str | None, typer.Option(help="Base: folder or owner/name on the Hub; default is the job's.")] = None,
+    target: Where = "sandbox",
+    yes: Yes = False,
+) -> None:
+    """From the pictures, or from an adapter, to a billed endpoint and a listing. What is done already is found, not redone.
 
     Example: lorasmith publish examples/emoji/job.yaml --target sandbox
     """
+    from flows.cli.adopting import job_of
     from flows.cli.summary import print_summary
 
-    loaded = preflight(job)
+    loaded = allowed(job_of(job, adapter, base))
     ask_before_cost(target, yes)
     print_summary(run_flow(loaded, target))
 
@@ -69,13 +76,18 @@ def listing(job: JobFile, target: Where = "sandbox", yes: Yes = False) -> None:
 
 
 def preflight(path: Path) -> "Job":
+    """The job in a file, once its licences allow it."""
+    from flows.job import load_job
+
+    return allowed(load_job(path))
+
+
+def allowed(job: "Job") -> "Job":
     """The job, once its licences allow it: before Prefect is imported, before anything is downloaded."""
     from flows import rights
-    from flows.job import load_job
     from flows.progress import say
     from flows.settings import require_usable
 
-    job = load_job(path)
     verdict = rights.verdict_of(job)
     if not rights.is_allowed(verdict):
         say(f"license report: {rights.keep_report(verdict).path / 'report.html'}")

@@ -10,7 +10,7 @@ app = typer.Typer(help="A fal-compatible platform on 127.0.0.1, for development 
 
 @app.command()
 def up(
-    port: Annotated[int, typer.Option(help="Port; 0 takes a free one.")] = 0,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes a free one.")] = 0,
     export: Annotated[bool, typer.Option("--export", help="Print lines for eval, so that fal's own tools talk to it.")] = False,
 ) -> None:
     """Start it (or find it running) and say where it is.

@@ -3,15 +3,15 @@
 import json
 import os
 import re
+import shlex
 from pathlib import Path
 
 from flows.errors import JobError
 from flows.job import HUB_REF
-
-PICTURES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".avif"}
+from training.data.scan import SUFFIXES, find
 
 TEMPLATE = """\
-# lorasmith publish {file}          (every field: lorasmith job schema)
+# lorasmith publish {command}          (every field: lorasmith job schema)
 name: {name}
 base:
   ref: {base}
@@ -54,16 +54,16 @@ def write_job(pictures: Path, base: str, out: Path, *, trigger: str | None, forc
     """Write job.yaml, and dataset.yaml beside the pictures where none is; returns what to do next."""
     if not pictures.is_dir():
         raise JobError(f"{pictures}: no such folder; give the folder that holds the pictures")
-    found = sorted(file for file in pictures.iterdir() if file.suffix.lower() in PICTURES)
+    found = find(pictures)
     if not found:
-        raise JobError(f"{pictures}: no pictures in it; looked for {', '.join(sorted(PICTURES))}")
+        raise JobError(f"{pictures}: no pictures in it or below; looked for {', '.join(sorted(SUFFIXES))}")
     if out.exists() and not force:
         raise JobError(f"{out}: is there already; name another with --out, or replace it with --force")
     if not Path(base).is_dir() and not HUB_REF.match(base):
         raise JobError(f"--base {base}: neither a folder nor owner/name on the Hub")
     name = re.sub(r"[^a-z0-9]+", "-", pictures.resolve().name.lower())[:60].strip("-") or "my-lora"
     text = TEMPLATE.format(
-        file=out.name,
+        command=shlex.quote(out.name),
         name=json.dumps(name),
         base=json.dumps(relative(Path(base), out) if Path(base).is_dir() else base),
         pictures=json.dumps(relative(pictures, out), ensure_ascii=False),
@@ -80,7 +80,7 @@ def write_job(pictures: Path, base: str, out: Path, *, trigger: str | None, forc
         licence.write_text(DATASET, encoding="utf-8")
     return (
         f"{out} for {len(found)} pictures. Next: say in {licence} what they may be used for, fill in `listing`, "
-        f"then lorasmith publish {out}"
+        f"then lorasmith publish {shlex.quote(str(out))}"
     )
 
 

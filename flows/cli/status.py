@@ -15,12 +15,18 @@ def status(as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = F
 
     Example: lorasmith status --json
     """
-    from flows.records import last_run
-    from flows.targets import registry_url
-    from serving.release.registry import Registry
+    from contextlib import closing
 
-    releases = Registry(registry_url()).releases()
-    run = last_run()
+    from flows.home import home
+    from flows.records import last_run
+    from flows.targets import at_present, registry_url
+    from serving.release.registry import Registry
+    from serving.sandbox import control
+
+    with closing(Registry(registry_url())) as registry:
+        releases = at_present(registry.releases())
+    last = last_run()
+    run = at_present([last])[0] if last else None
     if as_json:
         print(json.dumps({"last_run": run, "releases": releases}, indent=2, default=str))
         return
@@ -33,3 +39,5 @@ def status(as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = F
         from flows.cli.summary import print_summary
 
         print_summary(run)
+    if any(row["target"] == "sandbox" and row["state"] == "live" for row in releases) and control.status(home()) is None:
+        print("the sandbox is not running; `lorasmith sandbox up` starts it")

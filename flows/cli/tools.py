@@ -14,7 +14,7 @@ def register(root: typer.Typer) -> None:
 def sample(
     bundle: Annotated[Path, typer.Argument(help="Folder of the adapter (see `lorasmith train`).")],
     prompt: Annotated[str, typer.Option(help="What to draw.")],
-    out: Annotated[Path, typer.Option(help="PNG to write.")] = Path("sample.png"),
+    out: Annotated[Path, typer.Option(help="Picture to write: .png, .jpg or .webp.")] = Path("sample.png"),
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1)] = 0,
     scale: Annotated[float, typer.Option(min=0, max=2, help="Strength of the adapter.")] = 1.0,
     base: Annotated[str | None, typer.Option(help="Base, where it is not where the adapter was trained.")] = None,

@@ -2,17 +2,18 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from serving.listing import gallery, lint, mail, render
+from serving.listing import lint, mail, render
 from serving.listing.api import api_of
 from serving.listing.errors import ListingError
+from serving.listing.examples import Examples, collected
 from serving.listing.facts import facts_of, figure
-from serving.listing.gallery import Call, Progress
+from serving.listing.gallery import Progress, Shot
 from serving.listing.licence import licence_of
 from serving.listing.model import (
     Contact,
@@ -48,25 +49,23 @@ def draft_listing(
     verdict: Mapping[str, Any],
     dataset: Mapping[str, Any],
     texts: ListingTexts,
-    call: Call,
+    shots: Sequence[Shot],
+    gallery: Path,
     progress: Progress,
     settings: Mapping[str, Any] | None = None,
     cost: MeasuredCost | None = None,
-    prompts: int = 4,
-    seeds: int = 2,
     date: datetime | None = None,
 ) -> dict[str, Any]:
     """Write listing.json, index.html, MODEL_CARD.md, about.md, llms.txt, request.eml, examples/ and receipts/ into `out`.
 
-    `call` reaches the deployed app; it is called prompts x seeds times. `settings` (the package's settings.json) fills the bounds
-    of the API table. `date` is the mail's Date; without it the mail client sets it. GalleryError where a call fails or bills
-    other than it delivers, DraftRefused (one line an error) where lint finds errors: then `out`, an empty folder, stays empty.
+    `gallery` is the folder with the pictures of `shots` (gallery.photographed); nothing is called here. `settings` (the package's
+    settings.json) fills the bounds of the API table. `date` is the mail's Date; without it the mail client sets it. GalleryError
+    where pictures lack, DraftRefused (one line an error) where lint finds errors: then `out`, an empty folder, stays empty.
     """
     if out.exists() and any(out.iterdir()):
         raise ListingError(f"{out}: got a folder with files in it; a draft is written into an empty one")
     evaluation, manifest = (read(bundle / name) for name in ("evaluation.json", "manifest.json"))
-    shots = gallery.planned(evaluation, dataset, settings, prompts=prompts, seeds=seeds)
-    made = gallery.photographed(shots, bundle=bundle, call=call, progress=progress)
+    made = collected(shots, gallery=gallery, bundle=bundle)
     documents: dict[str, Any] = {
         "evaluation": evaluation,
         "bundle": manifest,
@@ -97,7 +96,7 @@ def assembled(
     documents: Mapping[str, Any],
     files: Mapping[str, bytes],
     *,
-    made: gallery.Gallery,
+    made: Examples,
     texts: ListingTexts,
     cost: MeasuredCost | None,
 ) -> Listing:

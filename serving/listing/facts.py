@@ -42,12 +42,14 @@ def facts_of(documents: Documents) -> Facts:
 def training_data(documents: Documents) -> TrainingData:
     train = figure(documents, "dataset", "/counts/train", "{}")
     held_out = figure(documents, "dataset", "/counts/held_out", "{}")
-    dataset = documents["dataset"]
+    dataset, adopted = documents["dataset"], documents["bundle"].get("adopted")
+    measured = f"{held_out.text} more were kept out of training and are what the evaluation measures."
+    origin = f"Trained on {train.text} pictures. {measured}"
+    if adopted:
+        measured = f"{held_out.text} pictures, no part of its training by its author’s word, are what the evaluation measures."
+        origin = f"Trained elsewhere and taken over as {adopted['file']}. {measured}"
     return TrainingData(
-        statement=(
-            f"Trained on {train.text} pictures. {held_out.text} more were kept out of training and are what the evaluation "
-            "measures. Every picture is named by its hash in the dataset’s manifest."
-        ),
+        statement=f"{origin} Every picture is named by its hash in the dataset’s manifest.",
         train=train,
         held_out=held_out,
         license=dataset.get("license"),

@@ -1,11 +1,15 @@
-"""Examples made by calling the deployed app: held-out prompts, fixed seeds, pictures counted after they were decoded."""
+"""Pictures made by calling the deployed app: held-out prompts, fixed seeds, each call billed, so each is kept.
+
+What is written here depends on the calls alone; texts and layout are rendered over it as often as anybody likes.
+"""
 
 import base64
 import binascii
 import hashlib
 import io
+import json
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -13,11 +17,11 @@ from typing import Any, Protocol
 from PIL import Image, UnidentifiedImageError
 
 from serving.listing.errors import GalleryError
-from serving.listing.model import Example, Picture
 
 DATA_URI = re.compile(r"data:image/[\w.+-]+;base64,(?P<payload>[A-Za-z0-9+/=\s]+)\Z")
 MAX_PIXELS = 4096 * 4096
 SLUG_LENGTH = 32
+CALLS = "calls.json"
 
 
 class Called(Protocol):
@@ -46,25 +50,6 @@ class Shot:
     size: tuple[int, int] | None = None
     base: str | None = None
     real: str | None = None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Gallery:
-    """The examples, the bytes of their files, and what was called and billed (no clock in it)."""
-
-    examples: tuple[Example, ...]
-    files: dict[str, bytes]
-    calls: tuple[dict[str, Any], ...]
-
-    @property
-    def images(self) -> int:
-        """Pictures that were decoded, over all calls."""
-        return sum(call["images"] for call in self.calls)
-
-    @property
-    def units(self) -> int:
-        """Units that were billed, over all calls."""
-        return sum(call["units"] for call in self.calls)
 
 
 def planned(
@@ -111,26 +96,29 @@ def size_to_ask(bucket: Sequence[int] | None, settings: Mapping[str, Any] | None
     return ((width, height) if allowed else None), allowed
 
 
-def photographed(shots: Sequence[Shot], *, bundle: Path, call: Call, progress: Progress) -> Gallery:
-    """Call the app once a shot. GalleryError, one line, where a call fails or bills other than what it delivered."""
+def photographed(shots: Sequence[Shot], *, out: Path, call: Call, progress: Progress) -> None:
+    """Call the app once a shot; the pictures and calls.json into the empty folder `out`.
+
+    GalleryError, one line, where a call fails or bills other than what it delivered.
+    """
     if not shots:
         raise GalleryError(
             "no held-out prompt to make examples with: the evaluation has no samples and the dataset no held-out captions"
         )
-    files: dict[str, bytes] = {}
-    examples, calls = [], []
+    out.mkdir(parents=True, exist_ok=True)
+    calls = []
     for index, asked in enumerate(shots):
         progress(f"example {index + 1} of {len(shots)}: {one_line(asked.prompt)}")
         arguments = arguments_of(asked)
         pictures, units = delivered(call(arguments), asked)
-        name = f"{index:02d}-{slug(asked.prompt)}"
-        output = kept(files, f"examples/{name}.png", as_png(pictures[0]))
-        beside = {role: from_bundle(files, bundle, file, f"examples/{name}-{role}.png") for role, file in sides(asked)}
-        shown = {key: value for key, value in arguments.items() if key != "sync_mode"}
-        alt = f"Made by the deployed adapter for the prompt “{one_line(asked.prompt)}”, seed {asked.seed}"
-        examples.append(Example(input=shown, output=output, seed=asked.seed, alt=alt, **beside))
-        calls.append({"arguments": arguments, "status": 200, "images": len(pictures), "units": units, "sha256": output.sha256})
-    return Gallery(examples=tuple(examples), files=files, calls=tuple(calls))
+        png = as_png(pictures[0])[0]
+        file = f"{index:02d}-{slug(asked.prompt)}.png"
+        (out / file).write_bytes(png)
+        sha256 = hashlib.sha256(png).hexdigest()
+        calls.append(
+            {"arguments": arguments, "status": 200, "images": len(pictures), "units": units, "sha256": sha256, "file": file}
+        )
+    (out / CALLS).write_text(json.dumps({"calls": calls}, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def arguments_of(asked: Shot) -> dict[str, Any]:
@@ -175,33 +163,11 @@ def decoded(entry: object, where: str) -> Image.Image:
         raise GalleryError(f"{where}: the picture can not be decoded ({one_line(str(error))})") from None
 
 
-def sides(asked: Shot) -> Iterator[tuple[str, str]]:
-    if asked.base:
-        yield "base", asked.base
-    if asked.real:
-        yield "real", asked.real
-
-
-def from_bundle(files: dict[str, bytes], bundle: Path, source: str, name: str) -> Picture:
-    """A sample of the evaluation, copied beside the listing."""
-    try:
-        with Image.open(bundle / source) as picture:
-            return kept(files, name, as_png(picture.convert("RGB")))
-    except (OSError, UnidentifiedImageError) as error:
-        raise GalleryError(f"adapter bundle: sample {source} is not readable ({one_line(str(error))}); evaluate again") from None
-
-
 def as_png(picture: Image.Image) -> tuple[bytes, int, int]:
     """PNG without metadata, so that equal pixels give equal bytes."""
     buffer = io.BytesIO()
     Image.frombytes("RGB", picture.size, picture.tobytes()).save(buffer, "PNG", optimize=True)
     return buffer.getvalue(), picture.width, picture.height
-
-
-def kept(files: dict[str, bytes], name: str, png: tuple[bytes, int, int]) -> Picture:
-    content, width, height = png
-    files[name] = content
-    return Picture(file=name, sha256=hashlib.sha256(content).hexdigest(), width=width, height=height)
 
 
 def reason(body: Mapping[str, Any]) -> str:

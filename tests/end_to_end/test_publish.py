@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
-from tests.end_to_end.conftest import Run
+from tests.end_to_end.conftest import Changed, Run
 from tests.end_to_end.prefect_server import Prefect
 
 
@@ -34,8 +35,7 @@ def test_units_billed_are_images_delivered(status: dict[str, Any], home: Path) -
 
 
 def test_one_release_is_live_and_the_registry_knows_why(status: dict[str, Any]) -> None:
-    (release,) = status["releases"]
-    assert release["state"] == "live"
+    (release,) = [row for row in status["releases"] if row["state"] == "live"]
     assert release["app"] == status["last_run"]["app"]
     for environment in ("candidate", "main"):
         evidence = release["evidence"][environment]
@@ -56,18 +56,19 @@ def test_the_artefacts_are_where_the_status_says(status: dict[str, Any]) -> None
 def test_a_second_publish_finds_everything(status: dict[str, Any], lorasmith: Run, small_job: Path) -> None:
     again = lorasmith("publish", str(small_job), "--target", "sandbox")
     assert again.returncode == 0, again.stderr[-3000:]
-    for step in ("dataset", "adapter", "evaluation", "package", "listing"):
+    for step in ("dataset", "adapter", "evaluation", "package", "gallery", "listing"):
         assert f"= {step:<11} found" in again.stderr
+    assert f"= {'release':<11} {status['last_run']['app']}" in again.stderr
     after = json.loads(lorasmith("status", "--json").stdout)
     assert [row["id"] for row in after["releases"]] == [row["id"] for row in status["releases"]]
     assert after["last_run"]["revision"] == status["last_run"]["revision"]
 
 
 def test_sample_draws_with_the_adapter(status: dict[str, Any], lorasmith: Run, tmp_path: Path) -> None:
-    out = tmp_path / "apple.png"
+    out = tmp_path / "apple.jpg"
     result = lorasmith("sample", status["last_run"]["bundle"], "--prompt", "red apple", "--out", str(out))
     assert result.returncode == 0, result.stderr
-    assert out.read_bytes().startswith(b"\x89PNG")
+    assert Image.open(out).format == "JPEG"
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +92,7 @@ def test_the_publish_deployment_finds_the_same_release(deployed_run: str, status
     after = json.loads(lorasmith("status", "--json").stdout)
     assert after["last_run"]["run"] != status["last_run"]["run"]
     assert after["last_run"]["revision"] == status["last_run"]["revision"]
-    assert len(after["releases"]) == 1
+    assert [row["id"] for row in after["releases"]] == [row["id"] for row in status["releases"]]
 
 
 @pytest.mark.parametrize("key", ["license-report", "held-out-loss", "sample-grid", "endpoint"])
@@ -118,3 +119,15 @@ def test_scheduled_deployments_run_without_parameters(deployed_run: str, prefect
 
 def test_a_wrong_parameter_is_refused_when_the_run_is_made(prefect: Prefect) -> None:
     prefect("deployment", "run", "publish/publish", "--params", json.dumps({"job": {"name": "x"}}), code=1)
+
+
+def test_other_texts_make_another_page_and_no_call(published: object, lorasmith: Run, changed: Changed, home: Path) -> None:
+    from serving.sandbox.control import ledger
+
+    before = len(ledger(home))
+    made = lorasmith("listing", str(changed("listing", {"title": "Another Title"})))
+    assert made.returncode == 0, made.stderr[-3000:]
+    assert f"= {'gallery':<11} found" in made.stderr
+    assert f"✓ {'listing':<11} done" in made.stderr
+    assert "Another Title" in (Path(made.stdout.strip()) / "index.html").read_text()
+    assert [row for row in ledger(home)[before:] if row["units"] not in (None, "0")] == []

@@ -28,6 +28,16 @@ def test_a_trainer_that_refuses_its_input_says_why_with_its_own_code(tmp_path: P
     assert "\n" not in str(error.value)
 
 
+def test_modules_in_the_folder_of_the_caller_are_not_taken_for_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("training", "flows"):
+        (tmp_path / f"{name}.py").write_text("raise RuntimeError('a module of the caller')")
+    monkeypatch.chdir(tmp_path)
+    events = tmp_path / "events.jsonl"
+    arguments = ["train", "--config", "nowhere.json", "--out", "out", "--work", "work", "--events", str(events)]
+    with pytest.raises(StepFailed, match=r"nowhere\.json"):
+        launch_trainer(arguments, events=events, log=tmp_path / "log", bar=Seen())
+
+
 def test_half_a_line_waits_for_its_end(tmp_path: Path) -> None:
     file = tmp_path / "events.jsonl"
     file.write_text('{"event": "step", "step": 1}\n{"event": "st')

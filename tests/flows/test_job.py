@@ -63,6 +63,34 @@ def test_a_wrong_field_is_named_with_what_was_got(path: str, value: Any, says: s
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("path", "says"),
+    [
+        ("training.steps", "training.steps: got nothing (null); leave the line out for the default"),
+        ("training", "training: got nothing (null); leave the line out for the default"),
+        ("dataset.held_out", "dataset.held_out: got nothing (null); leave the line out for the default"),
+        ("serving.app", "serving.app: got nothing (null); it needs a value"),
+        ("base", "base: got nothing (null); it needs a value"),
+    ],
+)
+def test_an_empty_value_is_told_as_such(path: str, says: str) -> None:
+    with pytest.raises(JobError, match=re.escape(says)):
+        parse_job(changed(path, None))
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "says"),
+    [
+        ("dataset.held_out", 0.5, "job: dataset.held_out: got 0.5; wanted is: Folder of pictures"),
+        ("base.components", {"vae": 1}, "job: base.components.vae: got 1; input should be a valid string"),
+        ("serving.default_size", [64, 1], "job: serving.default_size.1: got 1; input should be greater than or equal to 16"),
+    ],
+)
+def test_a_field_is_called_as_in_the_job_file(path: str, value: Any, says: str) -> None:
+    with pytest.raises(JobError, match=re.escape(says)):
+        parse_job(changed(path, value))
+
+
 def test_missing_fields_are_counted() -> None:
     with pytest.raises(JobError, match=r"base: missing; add it \(and 3 more\)"):
         parse_job({"name": "x"})
@@ -132,6 +160,8 @@ def test_the_command_prints_that_schema() -> None:
         ("dataset.held_out", 3, "gate.min_held_out demands 20"),
         ("serving.min_concurrency", 5, "min_concurrency"),
         ("serving.machine_type", "toaster", "machine_type"),
+        ("serving.default_size", [100, 96], "serving.default_size: got 100 x 96 for requests that name no size"),
+        ("training.resolution", 1536, "training.resolution: got 1536 x 1536 for requests that name no size"),
     ],
 )
 def test_what_would_only_be_found_after_training_is_found_before(path: str, value: Any, says: str, tmp_path: Path) -> None:

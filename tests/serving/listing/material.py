@@ -13,6 +13,7 @@ from typing import Any
 from PIL import Image, ImageDraw
 
 from serving.listing.draft import draft_listing
+from serving.listing.gallery import photographed, planned
 from serving.listing.model import Listing, ListingTexts, parsed
 
 NAMES = ("red fox", "green apple", "slice of cake", "sleepy cat", "blue whale", "paper boat")
@@ -214,12 +215,16 @@ def drafted(out: Path, **changes: Any) -> dict[str, Any]:
         "dataset": dataset(),
         "texts": TEXTS,
         "settings": settings(),
-        "call": app,
         "progress": lambda line: None,
     }
+    counts = {name: changes.pop(name) for name in ("prompts", "seeds") if name in changes}
     given |= changes
     if "bundle" not in given:
         given["bundle"] = bundle(out.with_name(out.name + "-bundle"))
+    if "gallery" not in given:
+        given["shots"] = planned(evaluation(), given["dataset"], given["settings"], **counts)
+        given["gallery"] = out.with_name(out.name + "-gallery")
+        photographed(given["shots"], out=given["gallery"], call=app, progress=given["progress"])
     return draft_listing(out, **given)
 
 

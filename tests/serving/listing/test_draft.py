@@ -9,8 +9,9 @@ import pytest
 
 from serving.listing.draft import endpoint_of
 from serving.listing.errors import GalleryError, ListingError
+from serving.listing.gallery import planned
 from serving.listing.pricing import MeasuredCost
-from tests.serving.listing.material import TEXTS, Answer, bundle, drafted, evaluation, files_in, listing_in, release, settings
+from tests.serving.listing.material import TEXTS, bundle, dataset, drafted, evaluation, files_in, listing_in, release, settings
 
 
 def test_everything_is_there(draft: Path) -> None:
@@ -65,11 +66,22 @@ def test_trigger_limit_is_stated_only_where_it_is_true(draft: Path, tmp_path: Pa
     ]
 
 
-def test_failed_call_leaves_nothing(tmp_path: Path) -> None:
-    out = tmp_path / "draft"
-    with pytest.raises(GalleryError, match="answered 500"):
-        drafted(out, call=lambda arguments: Answer(status=500, units="0"))
-    assert not out.exists()
+def test_other_texts_are_rendered_over_the_same_pictures(draft: Path, tmp_path: Path) -> None:
+    gallery, shots = draft.with_name("draft-gallery"), planned(evaluation(), dataset(), settings())
+    drafted(tmp_path / "draft", texts=replace(TEXTS, title="Other Clay"), gallery=gallery, shots=shots)
+    assert "Other Clay" in (tmp_path / "draft" / "index.html").read_text(encoding="utf-8")
+    before, after = (
+        {name: content for name, content in files_in(folder).items() if name.startswith("examples/")}
+        for folder in (draft, tmp_path / "draft")
+    )
+    assert before == after
+
+
+def test_pictures_of_other_prompts_are_refused(draft: Path, tmp_path: Path) -> None:
+    shots = planned(evaluation(), dataset(), settings(), seeds=1)
+    with pytest.raises(GalleryError, match="made for other prompts"):
+        drafted(tmp_path / "draft", gallery=draft.with_name("draft-gallery"), shots=shots)
+    assert not (tmp_path / "draft").exists()
 
 
 def test_folder_with_files_is_refused(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from serving.listing.errors import GalleryError
+from serving.listing.examples import collected
 from serving.listing.gallery import as_png, decoded, photographed, planned, size_to_ask
 from tests.serving.listing.material import NAMES, SIDE, Answer, Call, app, bundle, data_uri, dataset, drawn, evaluation, settings
 
@@ -44,9 +45,9 @@ def test_size_is_named_where_the_app_allows_it(bucket: list[int] | None, expecte
 
 
 def test_images_are_counted_from_decoded_files(tmp_path: Path) -> None:
-    made = photographed(
-        planned(evaluation(), dataset(), settings()), bundle=bundle(tmp_path / "b"), call=app, progress=lambda line: None
-    )
+    shots = planned(evaluation(), dataset(), settings())
+    photographed(shots, out=tmp_path / "gallery", call=app, progress=lambda line: None)
+    made = collected(shots, gallery=tmp_path / "gallery", bundle=bundle(tmp_path / "b"))
     assert (made.images, made.units, len(made.calls)) == (8, 8, 8)
     assert sorted(made.files) == sorted({picture.file for e in made.examples for picture in (e.output, e.base, e.real) if picture})
     assert {(e.output.width, e.output.height) for e in made.examples} == {(SIDE, SIDE)}
@@ -81,7 +82,7 @@ def image(url: object) -> dict[str, Any]:
 def test_failed_call_is_one_clear_line(tmp_path: Path, answer: Answer, says: str) -> None:
     call: Call = lambda arguments: answer  # noqa: E731
     with pytest.raises(GalleryError) as caught:
-        photographed(SHOTS, bundle=bundle(tmp_path / "b"), call=call, progress=lambda line: None)
+        photographed(SHOTS, out=tmp_path / "gallery", call=call, progress=lambda line: None)
     assert says in str(caught.value)
     assert "\n" not in str(caught.value)
     assert caught.value.exit_code == 5
@@ -90,10 +91,11 @@ def test_failed_call_is_one_clear_line(tmp_path: Path, answer: Answer, says: str
 def test_missing_sample_of_the_bundle_is_one_clear_line(tmp_path: Path) -> None:
     folder = bundle(tmp_path / "b")
     (folder / "samples" / "base_00.png").unlink()
+    photographed(SHOTS, out=tmp_path / "gallery", call=app, progress=lambda line: None)
     with pytest.raises(GalleryError, match=r"sample samples/base_00.png is not readable"):
-        photographed(SHOTS, bundle=folder, call=app, progress=lambda line: None)
+        collected(SHOTS, gallery=tmp_path / "gallery", bundle=folder)
 
 
 def test_no_held_out_prompt_is_one_clear_line(tmp_path: Path) -> None:
     with pytest.raises(GalleryError, match="no held-out prompt"):
-        photographed((), bundle=tmp_path, call=app, progress=lambda line: None)
+        photographed((), out=tmp_path, call=app, progress=lambda line: None)

@@ -1,0 +1,83 @@
+"""The last two tasks of a publish: pictures from the deployed app, which are billed, and the pages around them, which are not."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from flows.home import home
+from flows.job import Job
+from flows.progress import bar
+from flows.steps import SOURCE, told
+from flows.store import Artefact, file_digest, make, tree_digest
+from flows.targets import Target, open_platform
+from serving.listing.draft import draft_listing as draft
+from serving.listing.gallery import Shot, arguments_of, photographed, planned
+from serving.listing.model import ListingTexts
+
+
+@task(name="draw-gallery", cache_policy=NO_CACHE)
+def draw_gallery(release: dict[str, Any], package: Artefact, dataset: Artefact, bundle: Artefact, target: Target) -> Artefact:
+    """Pictures from the deployed app. Its calls are billed, so they are made once for a revision, whatever the texts say."""
+    shots = planned_shots(package, dataset, bundle)
+    inputs = {
+        "package": release["package"],
+        "revision": release["revision"],
+        "target": target,
+        "calls": [arguments_of(shot) for shot in shots],
+        "code": file_digest(SOURCE / "serving" / "listing" / "gallery.py"),
+    }
+
+    def draw(out: Path) -> None:
+        with bar("gallery") as progress, open_platform(target) as platform:
+            photographed(
+                shots,
+                out=out,
+                call=lambda arguments: platform.call(release["app"], arguments, key="caller"),
+                progress=lambda line: progress.update(0, note=line),
+            )
+
+    return told("gallery", make(home(), "gallery", inputs, draw))
+
+
+@task(name="draft-listing", cache_policy=NO_CACHE)
+def draft_listing(
+    job: Job, release: dict[str, Any], package: Artefact, dataset: Artefact, bundle: Artefact, licences: Artefact, gallery: Artefact
+) -> Artefact:
+    """listing.json, page, card and the mail to fal, around the gallery; nothing is called."""
+    texts = ListingTexts(**job.listing.model_dump())
+    verdict = json.loads((licences.path / "verdict.json").read_text())
+    inputs = {
+        "release": [release["package"], release["revision"], release["target"], release["urls"]],
+        "materials": [gallery.key, bundle.key, dataset.key, verdict["hash"]],
+        "texts": asdict(texts),
+        "code": tree_digest(SOURCE / "serving" / "listing"),
+    }
+
+    def write(out: Path) -> None:
+        with bar("listing") as progress:
+            summary = draft(
+                out,
+                release=release,
+                bundle=bundle.path,
+                verdict=verdict,
+                dataset=json.loads((dataset.path / "manifest.json").read_text()),
+                texts=texts,
+                shots=planned_shots(package, dataset, bundle),
+                gallery=gallery.path,
+                settings=json.loads((package.path / "settings.json").read_text()),
+                progress=lambda line: progress.update(0, note=line),
+            )
+        (out / "summary.json").write_text(json.dumps(summary, sort_keys=True) + "\n")
+
+    return told("listing", make(home(), "listing", inputs, write))
+
+
+def planned_shots(package: Artefact, dataset: Artefact, bundle: Artefact) -> Sequence[Shot]:
+    """What the gallery shows: prompts, seeds and sizes."""
+    paths = (bundle.path / "evaluation.json", dataset.path / "manifest.json", package.path / "settings.json")
+    return planned(*(json.loads(path.read_text()) for path in paths))

@@ -1,0 +1,70 @@
+"""Examples of the listing: what the gallery has, beside what the evaluation has for the same prompt and seed."""
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from PIL import Image, UnidentifiedImageError
+
+from serving.listing.errors import GalleryError
+from serving.listing.gallery import CALLS, Shot, arguments_of, as_png, one_line
+from serving.listing.model import Example, Picture
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Examples:
+    """The examples, the bytes of their files, and what was called and billed for them (no clock in it)."""
+
+    examples: tuple[Example, ...]
+    files: dict[str, bytes]
+    calls: tuple[dict[str, Any], ...]
+
+    @property
+    def images(self) -> int:
+        """Pictures that were decoded, over all calls."""
+        return sum(call["images"] for call in self.calls)
+
+    @property
+    def units(self) -> int:
+        """Units that were billed, over all calls."""
+        return sum(call["units"] for call in self.calls)
+
+
+def collected(shots: Sequence[Shot], *, gallery: Path, bundle: Path) -> Examples:
+    """The examples of `shots` out of the folder that photographed() filled; GalleryError where it was filled for others."""
+    calls = json.loads((gallery / CALLS).read_text(encoding="utf-8"))["calls"]
+    if [call["arguments"] for call in calls] != [arguments_of(asked) for asked in shots]:
+        raise GalleryError(f"{gallery}: these pictures were made for other prompts, seeds or sizes; make the gallery again")
+    files: dict[str, bytes] = {}
+    examples = []
+    for asked, call in zip(shots, calls, strict=True):
+        output = picture_of(files, gallery / call["file"], f"examples/{call['file']}")
+        name = call["file"].removesuffix(".png")
+        beside = {role: picture_of(files, bundle / file, f"examples/{name}-{role}.png") for role, file in sides(asked)}
+        shown = {key: value for key, value in call["arguments"].items() if key != "sync_mode"}
+        alt = f"Made by the deployed adapter for the prompt “{one_line(asked.prompt)}”, seed {asked.seed}"
+        examples.append(Example(input=shown, output=output, seed=asked.seed, alt=alt, **beside))
+    receipts = tuple({key: value for key, value in call.items() if key != "file"} for call in calls)
+    return Examples(examples=tuple(examples), files=files, calls=receipts)
+
+
+def sides(asked: Shot) -> Iterator[tuple[str, str]]:
+    if asked.base:
+        yield "base", asked.base
+    if asked.real:
+        yield "real", asked.real
+
+
+def picture_of(files: dict[str, bytes], source: Path, name: str) -> Picture:
+    """A picture of the gallery or of the evaluation, copied beside the listing."""
+    try:
+        with Image.open(source) as picture:
+            content, width, height = as_png(picture.convert("RGB"))
+    except (OSError, UnidentifiedImageError) as error:
+        where = f"{source.parent.name}/{source.name}"
+        raise GalleryError(f"sample {where} is not readable ({one_line(str(error))}); evaluate again") from None
+    files[name] = content
+    return Picture(file=name, sha256=hashlib.sha256(content).hexdigest(), width=width, height=height)
