@@ -1,18 +1,23 @@
-"""Commands of this room, one folder in, one folder out:  python -m training.run train | evaluate | sample"""
+"""Commands of this room, one folder in, one folder out:  python -m training.run train | adopt | evaluate | sample"""
 
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import shutil
 import sys
 import traceback
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from training.config import load_config
+from training.errors import StorageError
 from training.events import Events
 from training.signals import raising
+
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -45,6 +50,9 @@ def _guarded(options: argparse.Namespace, events: Events) -> int:
         said = " ".join(str(error).split())
         if isinstance(error, ValueError) and hasattr(error, "exit_code"):
             return _failed(events, options.name, said, error.exit_code)
+        if isinstance(error, OSError) and error.errno in _FULL:
+            line = f"no room to write '{error.filename}' ({error.strerror}): make room on the disk and run again"
+            return _failed(events, options.name, f"{line}; what was finished is found", 2)
         return _failed(events, options.name, f"unexpected {type(error).__name__}: {said[:300]}; LORASMITH_DEBUG=1 shows where", 1)
     events.emit("done", stage=options.name)
     return 0
@@ -52,7 +60,8 @@ def _guarded(options: argparse.Namespace, events: Events) -> int:
 
 def _failed(events: Events, stage: str, line: str, code: int) -> int:
     print(line, file=sys.stderr)
-    events.emit("error", stage=stage, exit_code=code, message=line)
+    with suppress(StorageError):  # a disk that is full for events too: the line was said
+        events.emit("error", stage=stage, exit_code=code, message=line)
     return code
 
 
@@ -76,10 +85,18 @@ def _train(options: argparse.Namespace, events: Events) -> None:
     train_adapter(load_config(options.config), options.out, work=options.work, events=events)
 
 
+def _adopt(options: argparse.Namespace, events: Events) -> None:
+    from training.adoption import adopt_adapter
+
+    adopt_adapter(load_config(options.config), options.adapter, options.out, events=events)
+
+
 def _evaluate(options: argparse.Namespace, events: Events) -> None:
     from training.stages import evaluate_adapter
 
-    evaluate_adapter(load_config(options.config), options.adapter, options.out, events=events)
+    evaluate_adapter(
+        load_config(options.config), options.adapter, options.out, events=events, champion=options.champion, twin=options.twin
+    )
 
 
 def _sample(options: argparse.Namespace, events: Events) -> None:
@@ -96,10 +113,17 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--out", type=Path, required=True)
     train.add_argument("--work", type=Path, required=True, help="keeps the checkpoint by which a stopped run goes on")
     train.set_defaults(command=_train)
+    adopt = commands.add_parser("adopt", help="LoRA file from elsewhere -> what train leaves")
+    adopt.add_argument("--config", type=Path, required=True)
+    adopt.add_argument("--adapter", type=Path, required=True, help=".safetensors in diffusers', kohya's or ComfyUI's keys")
+    adopt.add_argument("--out", type=Path, required=True)
+    adopt.set_defaults(command=_adopt)
     evaluate = commands.add_parser("evaluate", help="trained adapter -> adapter bundle")
     evaluate.add_argument("--config", type=Path, required=True)
     evaluate.add_argument("--adapter", type=Path, required=True)
     evaluate.add_argument("--out", type=Path, required=True)
+    evaluate.add_argument("--champion", type=Path, help="bundle of the adapter that is live, to be measured beside the new one")
+    evaluate.add_argument("--twin", type=Path, help="a second training of the same configuration: says what difference is chance")
     evaluate.set_defaults(command=_evaluate)
     sample = commands.add_parser("sample", help="adapter bundle and prompt -> PNG")
     sample.add_argument("--bundle", type=Path, required=True)
@@ -109,7 +133,7 @@ def _parser() -> argparse.ArgumentParser:
     sample.add_argument("--base", help="folder or repository to use in place of the bundle's base")
     sample.add_argument("--out", type=Path, required=True)
     sample.set_defaults(command=_sample)
-    for command in (train, evaluate, sample):
+    for command in (train, adopt, evaluate, sample):
         command.add_argument("--events", type=Path, help="JSONL file that progress is appended to")
     return parser
 

@@ -1,6 +1,6 @@
 """A tiny base on disk, pictures, a prepared dataset and a configuration, shared by the tests of this room."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +9,13 @@ import pytest
 import torch
 from PIL import Image
 
-from tests.training.tiny_pipelines import tiny_pipeline
+from tests.licenses.loopback_hub import LoopbackHub, serving
+from tests.training.runs import Run
+from tests.training.tiny import tiny_pipeline
+from training.base import Base, load_pipeline, locate
 from training.config import DatasetOptions, TrainConfig
+from training.data.cache import Example, encode_pictures
+from training.data.manifest import read_dataset
 from training.data.prepare import prepare
 
 Painter = Callable[..., Path]
@@ -76,3 +81,44 @@ def make_config(base_folder: Path, dataset_folder: Path, tmp_path_factory: pytes
         return TrainConfig.model_validate({**plain, **changes})
 
     return make
+
+
+@pytest.fixture(scope="session")
+def base(base_folder: Path) -> Base:
+    return locate(str(base_folder))
+
+
+@pytest.fixture(scope="session")
+def examples(base: Base, dataset_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Example, ...]:
+    """The eight training pictures, encoded."""
+    dataset, cache = read_dataset(dataset_folder), tmp_path_factory.getbasetemp() / "cache"
+    return encode_pictures(dataset, dataset.split("train"), load_pipeline(base, torch.float32), base, cache).examples
+
+
+@pytest.fixture
+def run(base: Base, examples: tuple[Example, ...], make_config: Callable[..., TrainConfig], tmp_path: Path) -> Callable[..., Run]:
+    """Starts trainings on the tiny base: a name for the work folder, examples of one's own, changes of the configuration."""
+
+    def start(work: str, *, examples: tuple[Example, ...] = examples, base: Base = base, **changes: Any) -> Run:
+        return Run(base, examples, make_config(**changes), tmp_path / work)
+
+    return start
+
+
+@pytest.fixture(scope="session")
+def running_hub() -> Iterator[LoopbackHub]:
+    with serving() as hub:
+        yield hub
+
+
+@pytest.fixture
+def hub(running_hub: LoopbackHub, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> LoopbackHub:
+    """The loopback Hub as HF_ENDPOINT, with a cache of its own and no token."""
+    for name in ("HF_TOKEN", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HF_ENDPOINT", running_hub.address)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_XET", True)
+    running_hub.repos.clear()
+    return running_hub

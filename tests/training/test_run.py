@@ -75,6 +75,8 @@ def test_a_trained_adapter_becomes_a_bundle_and_a_picture(
     assert main(asked) == 0, capsys.readouterr().err
     assert {path.name for path in bundle.iterdir()} == {
         "adapter.safetensors",
+        "adapter.kohya.safetensors",
+        "adapter.comfyui.safetensors",
         "manifest.json",
         "evaluation.json",
         "place.json",
@@ -91,6 +93,30 @@ def test_a_trained_adapter_becomes_a_bundle_and_a_picture(
         assert main(asked) == 0, capsys.readouterr().err
         pictures.append(load_pixels(out).tolist())
     assert pictures[0] == pictures[1] != pictures[2]
+
+
+def test_what_is_live_and_a_second_training_are_measured_beside_the_new_adapter(
+    launched: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    content = json.loads((launched / "config.json").read_text()) | {"inference": {"steps": 1, "guidance_scale": 0.0}}
+    (tmp_path / "config.json").write_text(json.dumps(content))
+    live, trained = tmp_path / "live", launched / "out"
+
+    def evaluation(out: Path, *more: str) -> dict[str, Any]:
+        asked = ["evaluate", "--config", f"{tmp_path}/config.json", "--adapter", str(trained), "--out", str(out), *more]
+        assert main(asked) == 0, capsys.readouterr().err
+        found: dict[str, Any] = json.loads((out / "evaluation.json").read_text())
+        return found
+
+    assert evaluation(live)["champion"] is None
+    beside = evaluation(tmp_path / "same", "--champion", str(live), "--twin", str(trained))
+    assert (beside["champion"]["difference"], beside["twin"]) == (0.0, {"floor": 0.0})
+    assert (tmp_path / "same" / beside["samples"][0]["champion"]).is_file()
+    manifest = json.loads((live / "manifest.json").read_text())
+    manifest["base"] |= {"ref": "old-base", "weights_sha256": "0" * 64}
+    (live / "manifest.json").write_text(json.dumps(manifest))
+    said = evaluation(tmp_path / "other", "--champion", str(live))["champion"]
+    assert said == {"unmeasured": "the live adapter was made for another base, 'old-base'"}
 
 
 def test_a_terminated_training_ends_with_130_and_goes_on_to_the_same_bytes(make_config: Make, tmp_path: Path) -> None:
