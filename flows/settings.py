@@ -1,15 +1,19 @@
 """What of a job can be judged before anything is done: the app's settings, the texts of the listing, the folders."""
 
+import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
 from flows.errors import JobError
-from flows.job import Job, described
+from flows.job import Job
+from flows.job_file import described
 
 if TYPE_CHECKING:
-    from serving.release.package import AppSettings
+    from serving.release.package import AppSettings, Pipeline
+    from training.families import Family
 
 
 def require_usable(job: Job) -> None:
@@ -30,7 +34,9 @@ def require_usable(job: Job) -> None:
         raise JobError(
             f"dataset.held_out: got {held_out}; gate.min_held_out demands {demanded}: keep more pictures back or demand fewer"
         )
-    require_size(app_settings(job), "serving.default_size" if job.serving.default_size else "training.resolution")
+    require_size(
+        app_settings(job, family_before(job)), "serving.default_size" if job.serving.default_size else "training.resolution"
+    )
 
 
 def require_size(settings: "AppSettings", field: str) -> None:
@@ -43,15 +49,35 @@ def require_size(settings: "AppSettings", field: str) -> None:
         )
 
 
-def app_settings(job: Job) -> "AppSettings":
-    """What the package needs to know of the job's serving part; JobError where it can not be."""
+def family_before(job: Job) -> "Family | None":
+    """The base's family before anything is downloaded; None of a Hub base where the answer would change nothing.
+
+    Raises BaseModelError for a base that can not be trained, and so not served, HubError where the Hub can not be asked.
+    """
+    from training.families import family_of
+
+    if job.base.folder:
+        try:
+            index = json.loads((job.base.folder / "model_index.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return None  # the licence check and the trainer say what is wrong with it
+        return family_of(index)
+    if job.serving.default_size is None:
+        return None  # pictures of the training's own size are looked at by the trainer, before it trains
+    from training.forecast.bases import anatomy_of
+
+    return anatomy_of(job.base.repo, job.base.pinned).family
+
+
+def app_settings(job: Job, family: "Family | None" = None) -> "AppSettings":
+    """What the package needs to know of the job's serving part and the base's family; JobError where it can not be."""
     try:
-        return _app_settings(job)
+        return _app_settings(job, family)
     except ValidationError as error:
         raise JobError(f"serving: {described(error.errors(include_url=False)[0])}") from None
 
 
-def _app_settings(job: Job) -> "AppSettings":
+def _app_settings(job: Job, family: "Family | None") -> "AppSettings":
     from serving.release.package import AppSettings, Inference, Limits, Size
 
     wanted = job.serving
@@ -69,7 +95,7 @@ def _app_settings(job: Job) -> "AppSettings":
         limits=Limits(
             min_side=min(256, width, height),
             max_side=wanted.max_side,
-            multiple=16,
+            multiple=family.multiple if family else 16,
             max_area=wanted.max_area,
             max_steps=steps,
             max_images=wanted.max_images,
@@ -78,5 +104,18 @@ def _app_settings(job: Job) -> "AppSettings":
         ),
         default_size=Size(width=width, height=height),
         inference=Inference(steps=job.inference.steps, guidance_scale=job.inference.guidance_scale),
+        pipeline=called(family) if family else None,
         scale=wanted.scale,
     )
+
+
+def called(family: "Family") -> "Pipeline":
+    """How the family's pipeline is called, in the words of the app."""
+    from serving.release.package import Pipeline
+
+    options = dict(family.options)
+    if family.guidance_argument == "true_cfg_scale":
+        options["negative_prompt"] = " "  # without one these pipelines leave guidance out
+    anywhere = SimpleNamespace(vae_scale_factor=8)  # only the names are wanted
+    sized = tuple(family.sized(anywhere, 64, 64)) if family.sized else ()
+    return Pipeline.model_validate({"guidance_argument": family.guidance_argument, "options": options, "sized_by": sized})

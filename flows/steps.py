@@ -135,6 +135,7 @@ def gate_adapter(job: Job, bundle: Artefact) -> "GateDecision":
 def package_app(job: Job, bundle: Artefact, licences: Artefact) -> Artefact:
     """Everything that runs on the platform, in one folder whose hash is its name."""
     from serving.release.package import build_package
+    from training.families import FAMILIES
 
     verdict = json.loads((licences.path / "verdict.json").read_text())
     inputs = {
@@ -153,7 +154,7 @@ def package_app(job: Job, bundle: Artefact, licences: Artefact) -> Artefact:
             base_revision=base_revision(job, licences),
             verdict=verdict,
             notices=licences.path / "notices",
-            settings=app_settings(job),
+            settings=app_settings(job, FAMILIES[json.loads((bundle.path / "manifest.json").read_text())["family"]]),
             out=out,
         )
 

@@ -10,7 +10,8 @@ from urllib.parse import urlsplit
 
 from flows.errors import FlowError, JobError
 from flows.home import home
-from flows.job import Job, parse_job
+from flows.job import Job
+from flows.job_file import parse_job
 from serving.release.platform import FalPlatform
 
 Target = Literal["sandbox", "fal"]

@@ -18,7 +18,7 @@ NAMES = (
     "palm tree", "maple leaf", "rose",
 )
 # fmt: on
-STEPS, GUIDANCE, SEED, TILE, COLUMNS = 24, 2.5, 0, 112, 12
+STEPS, GUIDANCE, SEED, TILE, COLUMNS = 24, 0.5, 0, 112, 12
 
 
 def draw(base: Path) -> Image.Image:

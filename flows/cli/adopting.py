@@ -45,7 +45,7 @@ def job_of(file: Path | None, adapter: Path | None, base: str | None) -> "Job":
 
     JobError where there is neither, and where a first job file was written now, which says what to fill in.
     """
-    from flows.job import load_job
+    from flows.job_file import load_job
 
     if file is None:
         if adapter is None or base is None:

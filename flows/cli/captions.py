@@ -46,7 +46,7 @@ def asked(source: str, trigger: str | None, template: str | None) -> "tuple[Path
     """Where the pictures are and under which rules: as a job says, or as the options do."""
     from flows.datasets import options_of, source_of
     from flows.errors import JobError
-    from flows.job import load_job
+    from flows.job_file import load_job
     from training.config import DatasetOptions
     from training.data.captions import TEMPLATE
 

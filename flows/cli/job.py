@@ -30,7 +30,7 @@ def check(file: Annotated[Path, typer.Argument(help="job.yaml")]) -> None:
 
     Example: lorasmith job check job.yaml
     """
-    from flows.job import load_job
+    from flows.job_file import load_job
 
     print(f"{file}: fine ({load_job(file).name})")
 

@@ -64,7 +64,7 @@ def judged(
     base: str, revision: str | None, component: list[str] | None, dataset: str | None, publisher: Path | None
 ) -> tuple[dict[str, Any], int]:
     from flows.errors import JobError
-    from flows.job import read_publisher
+    from flows.job_file import read_publisher
     from licenses.check import check
     from licenses.publisher import load_publisher
 

@@ -32,7 +32,7 @@ def plan(
 
     Example: lorasmith plan examples/emoji/job.yaml
     """
-    from flows.job import load_job
+    from flows.job_file import load_job
 
     job = load_job(file)
     counted, outlooks = forecasted(job)

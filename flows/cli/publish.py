@@ -77,7 +77,7 @@ def listing(job: JobFile, target: Where = "sandbox", yes: Yes = False) -> None:
 
 def preflight(path: Path) -> "Job":
     """The job in a file, once its licences allow it."""
-    from flows.job import load_job
+    from flows.job_file import load_job
 
     return allowed(load_job(path))
 

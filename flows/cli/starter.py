@@ -54,7 +54,7 @@ def write_job(pictures: Path, base: str, out: Path, *, trigger: str | None, forc
     """Write job.yaml, and dataset.yaml beside the pictures where none is; returns what to do next."""
     if not pictures.is_dir():
         raise JobError(f"{pictures}: no such folder; give the folder that holds the pictures")
-    found = find(pictures)
+    found = [item for item in find(pictures) if item.path.suffix.lower() in SUFFIXES]  # others are refused by name
     if not found:
         raise JobError(f"{pictures}: no pictures in it or below; looked for {', '.join(sorted(SUFFIXES))}")
     if out.exists() and not force:

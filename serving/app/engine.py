@@ -1,20 +1,21 @@
 """Prompt to picture: the base as its own diffusers pipeline, with the adapter fused into its weights."""
 
-import inspect
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from .errors import SettingsError, TimedOut
+from .adapter import denoiser_of, fuse
+from .call import call_of, set_size
+from .errors import TimedOut
 from .settings import Installed, verify_adapter
-from .strength import LowRank, low_rank_parts, moved, strength_added
+from .strength import moved, strength_added
 
 if TYPE_CHECKING:
+    import torch
     from PIL.Image import Image as Picture
-
-_ADAPTER = "adapter"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -49,7 +50,7 @@ class DiffusersEngine:
 
         verify_adapter(package)
         settings = package.settings
-        self.family, self.fused_strength = settings.family, settings.adapter.scale
+        self.called, self.fused_strength = settings.called, settings.adapter.scale
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         dtype = torch.bfloat16 if self.device.type == "cuda" else torch.float32
         self._pipe = DiffusionPipeline.from_pretrained(
@@ -60,8 +61,8 @@ class DiffusersEngine:
             local_files_only=settings.base.kind == "folder",
         ).to(self.device)
         self._pipe.set_progress_bar_config(disable=True)
-        self._parts = moved(self._fuse(package), device=self.device, dtype=dtype)
-        self._takes_callback = "callback_on_step_end" in inspect.signature(self._pipe.__call__).parameters
+        self._denoiser = denoiser_of(self._pipe)
+        self._parts = moved(fuse(self._denoiser, package.adapter, self.fused_strength), device=self.device, dtype=dtype)
         self._turn = threading.Lock()
         self._warm_up(package)
 
@@ -77,36 +78,19 @@ class DiffusersEngine:
                 self._turn.release()
             yield picture
 
-    def _fuse(self, package: Installed) -> list[LowRank]:
-        """Load the adapter, keep its factors for other strengths, merge it at the recommended one and drop peft's layers."""
-        self._pipe.load_lora_weights(str(package.folder), weight_name=package.adapter.name, adapter_name=_ADAPTER)
-        models = [model for model in self._pipe.components.values() if hasattr(model, "named_modules")]
-        parts = [part for model in models for part in low_rank_parts(model)]
-        if not parts:
-            raise SettingsError(f"adapter {package.adapter} changes no layer of {package.base}: it was made for another base")
-        self._pipe.fuse_lora(lora_scale=self.fused_strength)
-        self._pipe.unload_lora_weights()
-        return parts
-
     def _picture(self, work: Work, index: int) -> "Picture":
         import torch
 
-        call: dict[str, Any] = {
-            "prompt": work.prompt,
-            "width": work.width,
-            "height": work.height,
-            "num_inference_steps": work.steps,
-        }
-        call |= guidance(self.family, work.guidance_scale)
-        call["generator"] = torch.Generator("cpu").manual_seed(work.seed + index)  # on the CPU: the same noise on every device
-        if self._takes_callback:
-            call["callback_on_step_end"] = _stop_at(work.deadline)
+        asked = {name: getattr(work, name) for name in ("prompt", "width", "height", "steps", "guidance_scale")}
+        generator = torch.Generator("cpu").manual_seed(work.seed + index)  # on the CPU: the same noise on every device
+        set_size(self._pipe, self.called, width=work.width, height=work.height)
         try:
-            with strength_added(self._parts, work.strength - self.fused_strength):
-                picture: Picture = self._pipe(**call, output_type="pil").images[0]
+            with strength_added(self._parts, work.strength - self.fused_strength), _until(work.deadline, self._denoiser):
+                drawn = self._pipe(**call_of(self.called, **asked), generator=generator)
         except torch.OutOfMemoryError:
             torch.cuda.empty_cache()  # the next request may fit; the error itself is told to the caller
             raise
+        picture: Picture = drawn[0][0]
         return picture
 
     def _warm_up(self, package: Installed) -> None:
@@ -126,19 +110,16 @@ class DiffusersEngine:
         self._picture(work, 0)
 
 
-def guidance(family: str, scale: float) -> dict[str, Any]:
-    """Classifier-free guidance as the family's pipeline takes it."""
-    if family == "qwen-image":  # its guidance_scale is for distilled weights; the true one acts beside a negative prompt only
-        return {"true_cfg_scale": scale, "negative_prompt": " "}
-    return {"guidance_scale": scale}
+@contextmanager
+def _until(deadline: float, denoiser: "torch.nn.Module") -> Iterator[None]:
+    """End the request before the first step past its deadline: a picture nobody waits for is not finished."""
 
-
-def _stop_at(deadline: float) -> Callable[[Any, int, Any, dict[str, Any]], dict[str, Any]]:
-    """A step callback that ends the request once its deadline is past: a picture nobody waits for is not finished."""
-
-    def check(_pipe: Any, _step: int, _timestep: Any, tensors: dict[str, Any]) -> dict[str, Any]:
+    def check(_module: Any, _inputs: Any) -> None:
         if time.monotonic() > deadline:
             raise TimedOut("the request took longer than this app allows")
-        return tensors
 
-    return check
+    hook = denoiser.register_forward_pre_hook(check)
+    try:
+        yield
+    finally:
+        hook.remove()

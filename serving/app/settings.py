@@ -74,6 +74,18 @@ class Inference(_Part):
     guidance_scale: float = Field(ge=0, le=20, allow_inf_nan=False)
 
 
+class Pipeline(_Part):
+    """How the base's diffusers pipeline is called: what guidance is called there, arguments of every call, where its sizes are."""
+
+    guidance_argument: str = "guidance_scale"
+    options: dict[str, bool | int | float | str] = {}
+    sized_by: tuple[Literal["resolutions", "default_sample_size"], ...] = ()  # attributes that it rounds sizes to
+
+
+# of packages that are older than the field `pipeline`; all other families of that time take guidance_scale
+_BEFORE = {"qwen-image": Pipeline(guidance_argument="true_cfg_scale", options={"negative_prompt": " "})}
+
+
 class Billing(_Part):
     """What one billable unit is."""
 
@@ -96,11 +108,17 @@ class Settings(_Part):
     adapter: Adapter
     trigger: str | None = None
     inference: Inference
+    pipeline: Pipeline | None = None
     limits: Limits
     default_size: Size
     request_timeout: Positive
     billing: Billing = Billing()
     safety: Safety = Safety()
+
+    @property
+    def called(self) -> Pipeline:
+        """How the pipeline is called, also where an old package does not say it."""
+        return self.pipeline or _BEFORE.get(self.family, Pipeline())
 
     @model_validator(mode="after")
     def _defaults_are_allowed(self) -> "Settings":

@@ -53,6 +53,7 @@ def _part(name: str, module: Any) -> LowRank:
 
 def _adding(part: LowRank, difference: float) -> Any:
     def add(_layer: Any, inputs: tuple[Any, ...], output: Any) -> Any:
-        return output + part.up(part.down(inputs[0])) * (part.scaling * difference)
+        change = part.up(part.down(inputs[0].to(part.down.weight.dtype)))  # some layers get float32 beside halves
+        return output + change.to(output.dtype) * (part.scaling * difference)
 
     return add

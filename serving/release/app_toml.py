@@ -10,7 +10,7 @@ from importlib import metadata
 
 import tomli_w
 
-from serving.app.settings import Inference, Limits, Size
+from serving.app.settings import Inference, Limits, Pipeline, Size
 from serving.release.errors import PackageError
 
 HEALTH_PATH = "/health"
@@ -20,12 +20,12 @@ _NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _CPU_MACHINES = frozenset({"XS", "S", "M", "L"})
 _GPU_MACHINE = re.compile(r"GPU(-[A-Z0-9]+)*")
 _REQUIRED = ("fal", "torch", "diffusers", "transformers", "peft", "accelerate", "safetensors", "pillow")
-_IF_INSTALLED = ("sentencepiece",)
+_IF_INSTALLED = ("sentencepiece", "torchvision", "ftfy")  # of tokenizers, processors and captions, as in the training
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AppSettings:
-    """What a job decides about its app. `inference` and `scale` left out are those that the adapter bundle recommends.
+    """What a job and its base's family decide about the app. `inference` and `scale` left out are those of the adapter bundle.
 
     Times in seconds. The limits' defaults are for bases of about one megapixel.
     """
@@ -53,6 +53,7 @@ class AppSettings:
     )
     default_size: Size = field(default_factory=lambda: Size(width=1024, height=1024))
     inference: Inference | None = None
+    pipeline: Pipeline | None = None
     scale: float | None = None
     secrets: tuple[str, ...] = ()
     python_version: str = f"{sys.version_info.major}.{sys.version_info.minor}"

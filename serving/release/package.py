@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import serving.app
-from serving.app.settings import Adapter, Base, Inference, Limits, Settings, Size
+from serving.app.settings import Adapter, Base, Inference, Limits, Pipeline, Settings, Size
 from serving.release.app_toml import AppSettings, app_toml
 from serving.release.errors import NotPermitted, PackageError, Tampered
 from serving.release.lint import lint
 from serving.release.weights import copy_base, verify_safetensors
 
-__all__ = ["AppSettings", "Inference", "Limits", "Package", "Size", "build_package", "lint", "load_package"]
+__all__ = ["AppSettings", "Inference", "Limits", "Package", "Pipeline", "Size", "build_package", "lint", "load_package"]
 
 APP_FOLDER = "lora_app"
 _SCHEMA = "lorasmith/app-package/1"
@@ -141,6 +141,7 @@ def _app_settings(
             adapter=Adapter(sha256=manifest["adapter_sha256"], scale=scale),
             trigger=manifest.get("trigger"),
             inference=settings.inference or Inference(**manifest["inference"]),
+            pipeline=settings.pipeline,
             limits=settings.limits,
             default_size=settings.default_size,
             request_timeout=settings.request_timeout,

@@ -51,7 +51,8 @@ def _components(base: Path) -> list[Path]:
         index = json.loads((base / "model_index.json").read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise PackageError(f"base {base} is no diffusers pipeline: model_index.json can not be read ({error})") from error
-    parts = {name: value for name, value in index.items() if isinstance(value, list) and value[0] is not None}
+    lists = {name: value for name, value in index.items() if isinstance(value, list)}
+    parts = {name: value for name, value in lists.items() if value and isinstance(value[0], str)}  # others are numbers
     for name, (library, kind) in parts.items():
         if library not in _LIBRARIES:
             raise PackageError(

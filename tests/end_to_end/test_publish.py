@@ -81,7 +81,7 @@ def prefect(published: object, tmp_path_factory: pytest.TempPathFactory, environ
 
 @pytest.fixture(scope="module")
 def deployed_run(prefect: Prefect, small_job: Path) -> str:
-    from flows.job import load_job
+    from flows.job_file import load_job
 
     job = load_job(small_job).model_dump_json()
     return prefect("deployment", "run", "publish/publish", "--params", json.dumps({"job": json.loads(job)}), "--watch")

@@ -11,7 +11,7 @@ import yaml
 from flows.adapter_steps import require_pictures
 from flows.cli.adopting import job_of
 from flows.errors import GateRejected, JobError
-from flows.job import load_job
+from flows.job_file import load_job
 from flows.rights import adapter_of
 from training.errors import AdapterError
 

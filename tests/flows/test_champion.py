@@ -13,7 +13,8 @@ from safetensors.torch import save_file
 from flows import store
 from flows.champion import champion_of
 from flows.errors import GateRejected
-from flows.job import Job, parse_job
+from flows.job import Job
+from flows.job_file import parse_job
 from flows.store import Artefact
 from flows.targets import registry_url
 from serving.release.registry import Registry

@@ -79,7 +79,7 @@ def test_the_embedded_base_is_allowed_by_its_own_evidence(environment: dict[str,
     ("arguments", "code", "says"),
     [
         (["publish", "nowhere.yaml"], 2, "no such job file"),
-        (["publish"], 2, "Missing argument"),
+        (["publish"], 2, "give a job.yaml, or --adapter FILE and --base"),
         (["publish", "examples/emoji/job.yaml", "--target", "moon"], 2, "moon"),
         (["publish", "examples/emoji/job.yaml", "--target", "fal"], 2, "FAL_KEY is not set"),
         (["license", "check", "nobody/nothing"], 3, "nobody/nothing"),
@@ -156,7 +156,7 @@ def test_init_copes_with_odd_names(environment: dict[str, str], tmp_path: Path, 
     job = tmp_path / "job.yaml"
     made = run(environment, "init", str(pictures), "--base", "owner/base", "--out", str(job), "--trigger", "a #b: yes")
     assert made.returncode == 0, made.stderr
-    from flows.job import load_job
+    from flows.job_file import load_job
 
     loaded = load_job(job)
     assert loaded.dataset.path == str(pictures)

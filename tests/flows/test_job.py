@@ -12,7 +12,8 @@ import pytest
 import yaml
 
 from flows.errors import JobError
-from flows.job import Job, job_schema, load_job, parse_job
+from flows.job import Job, job_schema
+from flows.job_file import load_job, parse_job
 from flows.settings import require_usable
 
 ROOT = Path(__file__).resolve().parents[2]

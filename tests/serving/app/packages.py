@@ -20,7 +20,7 @@ from serving.app.pictures import OutputFormat, hand_out
 from serving.app.safety import Checker
 from serving.app.settings import PACKAGE_VARIABLE
 from serving.release.package import AppSettings, Limits, Size
-from tests.training.tiny_pipelines import tiny_pipeline
+from tests.training.tiny import tiny_pipeline
 
 LIMITS = Limits(
     min_side=16, max_side=64, multiple=8, max_area=48 * 64, max_steps=8, max_images=4, max_prompt_bytes=200, max_work=32 * 32 * 16
