@@ -68,7 +68,8 @@ def test_sample_draws_with_the_adapter(status: dict[str, Any], lorasmith: Run, t
     out = tmp_path / "apple.jpg"
     result = lorasmith("sample", status["last_run"]["bundle"], "--prompt", "red apple", "--out", str(out))
     assert result.returncode == 0, result.stderr
-    assert Image.open(out).format == "JPEG"
+    with Image.open(out) as drawn:
+        assert drawn.format == "JPEG"
 
 
 @pytest.fixture(scope="module")
