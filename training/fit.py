@@ -59,15 +59,20 @@ def free_memory(device: torch.device) -> float:
     return float(torch.cuda.mem_get_info(device)[0]) if device.type == "cuda" else float("inf")
 
 
-def checkpoint_gradients(denoiser: nn.Module, config: TrainConfig, *, wanted: bool) -> bool:
-    """Turn gradient checkpointing on where it is wanted; whether it is. ConfigError where it was asked for and cannot be."""
+def checkpoint_gradients(denoiser: nn.Module, config: TrainConfig, *, wanted: bool, sound: bool = True) -> bool:
+    """Turn gradient checkpointing on where it is wanted; whether it is. ConfigError where it was asked for and cannot be.
+
+    `sound` says that the denoiser answers with it as without (Family.checkpoints).
+    """
     if not wanted:
         return False
     try:
+        if not sound:
+            raise ValueError("it would change what the denoiser answers")
         denoiser.enable_gradient_checkpointing()  # type: ignore[operator]
     except (ValueError, AttributeError) as error:
         if config.gradient_checkpointing == "on":
-            message = f"gradient_checkpointing: {type(denoiser).__name__} does not offer it"
+            message = f"gradient_checkpointing: {type(denoiser).__name__} does not offer it, or not soundly"
             raise ConfigError(f"{message}: set gradient_checkpointing: off") from error
         return False
     return True

@@ -64,7 +64,7 @@ def make_trainee(pipe: Any, base: Base, config: TrainConfig, fit: Fit, *, device
         rslora=config.rslora,
         preset=config.preset,
     )
-    checkpointing = checkpoint_gradients(denoiser, config, wanted=fit.checkpointing)
+    checkpointing = checkpoint_gradients(denoiser, config, wanted=fit.checkpointing, sound=base.family.checkpoints)
     compiled = compile_where_it_pays(denoiser, config, device=device.type, shapes=shapes)
     how = {"precision": fit.precision, "gradient_checkpointing": checkpointing, "compiled": compiled}
     return Trainee(denoiser=denoiser, parameters=parameters, how=how)

@@ -117,6 +117,7 @@ ROWS = (
         packing="tokens_2x2",
         targets=rf"(single_)?transformer_blocks\.\d+\.attn\.{JOINT}",
         multiple=16,
+        checkpoints=False,  # its single blocks are then called without the mask of the text
         distilled=r"(?i)flash",
         train_instead="lodestones/Chroma1-HD",
         steps=35,

@@ -33,6 +33,7 @@ class Family:
     ragged: bool = False  # lengths may differ, and no mask says so: such captions go through the denoiser one after another
     sized: Callable[[Any, int, int], Mapping[str, Any]] | None = None  # (pipeline, height, width) -> its attributes for that size
     train_mode: str = r"(?!)"  # modules whose forward has gradients in training mode only; the others stay in evaluation mode
+    checkpoints: bool = True  # diffusers' gradient checkpointing of the denoiser answers as the denoiser does without
     distilled: str = r"(?!)"  # matches a reference to step-distilled weights; the default matches nothing
     train_instead: str = ""  # the undistilled base to train on where these weights are distilled, as a user would write it
     steps: int  # what inference with undistilled weights starts from
