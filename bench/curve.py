@@ -49,8 +49,8 @@ def chart(points: dict[str, list[tuple[int, float]]], steps: int) -> Image.Image
         pen.line((place(0, loss), place(steps, loss)), fill=(225, 225, 225))
         pen.text((LEFT - 8, place(0, loss)[1]), f"{loss:.3f}", fill="black", font=font, anchor="rm")
         pen.text((place(step, low)[0], HEIGHT - BOTTOM + 8), str(step), fill="black", font=font, anchor="ma")
-    for (name, found), colour in zip(points.items(), COLOURS, strict=True):
+    for row, ((name, found), colour) in enumerate(zip(points.items(), COLOURS, strict=True)):
         pen.line([place(*point) for point in found], fill=colour, width=3)
-        pen.text((WIDTH - RIGHT + 12, place(*found[-1])[1]), name, fill=colour, font=font, anchor="lm")
+        pen.text((WIDTH - RIGHT + 12, TOP + 20 * row), name, fill=colour, font=font)
     pen.text((LEFT, 8), "held-out loss over steps", fill="black", font=font)
     return picture
