@@ -15,9 +15,9 @@ WIDTH, HEIGHT, LEFT, BOTTOM, TOP, RIGHT = 720, 400, 70, 50, 30, 170
 COLOURS = ((31, 119, 180), (214, 39, 40))
 
 
-def draw_curves(ours: Ours, plain: Any, file: Path, *, steps: int, every: int = 10) -> None:
+def draw_curves(folder: Path, plain: Any, file: Path, *, steps: int, every: int = 10) -> None:
     """Trains both for `steps` steps from the base, measures every so many, writes a PNG."""
-    ours = Ours(ours.folder)  # weights as they are before training
+    ours = Ours(folder)  # weights as they are before training
     measure = held_out_loss(ours.trainee.denoiser, ours.pipe.scheduler, ours.base.family, ours.held_out, rows=8)
     assert measure is not None, "the demo holds pictures out"
     points = {"lorasmith": [(0, measure())], "plain, cached": [(0, measure())]}

@@ -103,9 +103,6 @@ class Ours:
         fetch = batcher(self.examples, self.base.family, self.config, CPU)
         return fetch(list(range(self.config.batch_size)), Part(step=0, index=0, count=1))
 
-    def bare_step(self) -> BareStep:
-        return BareStep(self)
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Question:
@@ -130,12 +127,18 @@ class BareStep:
             group["lr"] = 0.0  # the weights are shared with the loop beside
 
     def seconds(self, steps: int) -> float:
+        """Wall time of `steps` warm steps, after as many to warm up."""
+        for _ in range(steps):
+            self.step()
         begun = time.perf_counter()
         for _ in range(steps):
-            self.question.loss(self.denoiser).backward()
-            self.optimizer.step()
-            self.optimizer.zero_grad(set_to_none=True)
+            self.step()
         return time.perf_counter() - begun
+
+    def step(self) -> None:
+        self.question.loss(self.denoiser).backward()
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
 
 
 def config_for(folder: Path) -> TrainConfig:
@@ -144,10 +147,6 @@ def config_for(folder: Path) -> TrainConfig:
     places = {"base": str(ROOT / "examples" / "base"), "dataset": folder / "dataset", "cache": folder / "cache"}
     asked = job["training"] | {"caption_dropout": 0.0}  # the plain loops have none
     return TrainConfig.model_validate(asked | {"inference": job["inference"]} | places)
-
-
-def targets_of(ours: Ours) -> str:
-    return ours.base.family.targets
 
 
 def pictures_of(ours: Ours) -> tuple[Tensor, list[str]]:

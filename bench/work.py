@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import re
-from typing import Any
+from dataclasses import replace
 
 import torch
 from loops import CPU, Ours
@@ -79,10 +79,7 @@ def variance_ratio(ours: Ours, *, draws: int) -> float:
     batch = ours.batch()
 
     def estimate(draw: int, uniform: Tensor | None) -> Tensor:
-        import dataclasses
-
-        asked: Any = dataclasses.replace(batch, uniform=uniform)
-        return ask(ours.trainee.denoiser, asked, torch.Generator().manual_seed(draw)).mean()
+        return ask(ours.trainee.denoiser, replace(batch, uniform=uniform), torch.Generator().manual_seed(draw)).mean()
 
     independent = torch.rand(draws, len(batch.mean), generator=torch.Generator().manual_seed(0)).clamp(1e-5, 1 - 1e-5)
     stratified = torch.stack([estimate(draw, None) for draw in range(draws)])

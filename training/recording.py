@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -142,9 +142,8 @@ def _recording(pipe: Any, timestep: Tensor) -> Iterator[_RecordingScheduler]:
     pipe.scheduler = recorder
     pipe.set_progress_bar_config(disable=True)
     try:
-        yield recorder
-    except _Stop:
-        pass
+        with suppress(_Stop):  # the recorder's own way out, once it has what it wants
+            yield recorder
     finally:
         pipe.scheduler = scheduler
         pipe.set_progress_bar_config(**bar)

@@ -61,7 +61,9 @@ class Loop:
             group["lr"] = self.rate * min(1.0, (step + 1) / 20) * (1 - step / steps)
 
     def seconds(self, steps: int) -> float:
-        """Wall time of `steps` steps."""
+        """Wall time of `steps` warm steps, after as many to warm up."""
+        for _ in range(steps):
+            self.step()
         begun = time.perf_counter()
         for _ in range(steps):
             self.step()

@@ -80,7 +80,7 @@ class Prefect:
             check=False,
         )
         assert result.returncode == code, result.stdout[-3000:] + result.stderr[-3000:]
-        return result.stdout
+        return result.stdout if code == 0 else result.stdout + result.stderr
 
     def end(self) -> None:
         for process in reversed(self.processes):

@@ -99,6 +99,17 @@ def test_sizes_that_a_zip_lies_about_are_never_exceeded(tmp_path: Path) -> None:
     assert sum(path.stat().st_size for path in (tmp_path / "to").iterdir()) <= 10
 
 
+def test_a_zip_whose_data_are_damaged_is_named(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "in.zip", "w", zipfile.ZIP_DEFLATED) as file:
+        file.writestr("a.png", bytes(range(256)) * 4)
+        start = file.infolist()[0].header_offset + 30 + len("a.png")
+    raw = bytearray((tmp_path / "in.zip").read_bytes())
+    raw[start : start + 8] = b"\xff" * 8
+    (tmp_path / "in.zip").write_bytes(raw)
+    with pytest.raises(DatasetError, match=r"'in\.zip' cannot be unpacked .*: pack it again"):
+        prepare(tmp_path / "in.zip", tmp_path / "out", OPTIONS)
+
+
 def test_what_is_no_zip_is_named(tmp_path: Path) -> None:
     (tmp_path / "in.zip").write_text("hello")
     with pytest.raises(DatasetError, match=r"'in\.zip' cannot be unpacked .*: pack it again"):

@@ -3,6 +3,7 @@
 import shutil
 import stat
 import zipfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
@@ -11,6 +12,7 @@ from training.errors import DatasetError
 MAX_BYTES = 32 << 30
 EXPANSION = 100  # times its own size; pictures hardly compress at all
 SMALL = 64 << 20  # bytes that an archive may always unpack to
+_DAMAGED = (zipfile.BadZipFile, zipfile.LargeZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError)
 _NESTED = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar", ".zst")
 
 
@@ -27,9 +29,9 @@ def unpack(archive: Path, to: Path, *, wanted: Callable[[str], bool] = lambda na
                 if wanted(name):
                     with file.open(entry) as source, (to / name).open("xb") as target:
                         shutil.copyfileobj(source, target, 1 << 20)
-    except (zipfile.BadZipFile, zipfile.LargeZipFile, NotImplementedError, RuntimeError, EOFError, ValueError) as error:
-        if isinstance(error, DatasetError):
-            raise
+    except DatasetError:
+        raise
+    except (*_DAMAGED, ValueError) as error:
         raise _refused(archive, f"cannot be unpacked ({' '.join(str(error).split())[:120]})", "pack it again") from error
 
 
