@@ -1,7 +1,6 @@
 """publish --adapter: the job of an adapter that was trained elsewhere, from a job file, from options, or a first one to fill in."""
 
 import json
-import os
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,15 +27,6 @@ training:
 inference:
   steps: 28
   guidance_scale: 4.0
-serving:
-  app: {name}
-  machine_type: GPU-H100
-listing:
-  title: {title}
-  short_description: ""  # up to 160 characters
-  sender: ""             # From of the mail to fal
-  recipient: ""          # To of the mail to fal
-  support: ""
 """
 
 
@@ -65,14 +55,14 @@ def job_of(file: Path | None, adapter: Path | None, base: str | None) -> "Job":
 
 def first_job(file: Path, adapter: Path, base: str) -> None:
     """Write a job file, and dataset.yaml where the pictures belong; what the adapter's header tells is filled in."""
-    from flows.cli.starter import DATASET, relative
+    from flows.cli.starter import OFFER, relative, write_first
     from training.metadata import metadata_of
 
     said = metadata_of(adapter)
     name, trigger = name_of(adapter), said.get("modelspec.trigger_phrase")
     resolution = re.match(r"\(?(\d{2,4})", said.get("modelspec.resolution") or said.get("ss_resolution") or "")
     pictures = file.with_name(f"{name}-pictures")
-    text = TEMPLATE.format(
+    text = (TEMPLATE + OFFER).format(
         adapter=json.dumps(relative(adapter, file), ensure_ascii=False),
         base=json.dumps(relative(Path(base), file) if Path(base).is_dir() else base),
         name=json.dumps(name),
@@ -81,12 +71,7 @@ def first_job(file: Path, adapter: Path, base: str) -> None:
         resolution=int(resolution[1]) if resolution else 1024,
         title=json.dumps((said.get("modelspec.title") or name.replace("-", " ").capitalize())[:60], ensure_ascii=False),
     )
-    pictures.mkdir(exist_ok=True)
-    if not (pictures / "dataset.yaml").exists():
-        (pictures / "dataset.yaml").write_text(DATASET, encoding="utf-8")
-    scratch = file.with_name(f".{file.name}.part")
-    scratch.write_text(text, encoding="utf-8")
-    os.replace(scratch, file)
+    write_first(file, text, pictures)
 
 
 def name_of(adapter: Path) -> str:

@@ -30,6 +30,9 @@ inference:
   guidance_scale: 4.0
 gate:
   min_held_out: {held_out}     # 20 or more make a judgement that holds
+"""
+
+OFFER = """\
 serving:
   app: {name}
   machine_type: GPU-H100
@@ -62,7 +65,7 @@ def write_job(pictures: Path, base: str, out: Path, *, trigger: str | None, forc
     if not Path(base).is_dir() and not HUB_REF.match(base):
         raise JobError(f"--base {base}: neither a folder nor owner/name on the Hub")
     name = re.sub(r"[^a-z0-9]+", "-", pictures.resolve().name.lower())[:60].strip("-") or "my-lora"
-    text = TEMPLATE.format(
+    text = (TEMPLATE + OFFER).format(
         command=shlex.quote(out.name),
         name=json.dumps(name),
         base=json.dumps(relative(Path(base), out) if Path(base).is_dir() else base),
@@ -71,17 +74,23 @@ def write_job(pictures: Path, base: str, out: Path, *, trigger: str | None, forc
         held_out=max(1, min(20, len(found) // 5)),
         title=json.dumps(name.replace("-", " ").capitalize()),
     )
-    out.parent.mkdir(parents=True, exist_ok=True)
-    scratch = out.with_name(f".{out.name}.part")
-    scratch.write_text(text, encoding="utf-8")
-    os.replace(scratch, out)
+    write_first(out, text, pictures)
     licence = pictures / "dataset.yaml"
-    if not licence.exists():
-        licence.write_text(DATASET, encoding="utf-8")
     return (
         f"{out} for {len(found)} pictures. Next: say in {licence} what they may be used for, fill in `listing`, "
         f"then lorasmith publish {shlex.quote(str(out))}"
     )
+
+
+def write_first(file: Path, text: str, pictures: Path) -> None:
+    """The job file, whole or not at all, and dataset.yaml beside the pictures where none is."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    scratch = file.with_name(f".{file.name}.part")
+    scratch.write_text(text, encoding="utf-8")
+    os.replace(scratch, file)
+    pictures.mkdir(exist_ok=True)
+    if not (pictures / "dataset.yaml").exists():
+        (pictures / "dataset.yaml").write_text(DATASET, encoding="utf-8")
 
 
 def relative(path: Path, job: Path) -> str:
