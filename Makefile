@@ -31,6 +31,7 @@ check: install
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -q tests/test_arrows.py
+	$(BIN)/lorasmith license environment
 
 families: install  # every family's proofs, on another diffusers with DIFFUSERS=0.43.0
 	$(BIN)/python -m tests.training.try_diffusers $(if $(DIFFUSERS),diffusers==$(DIFFUSERS))

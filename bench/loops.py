@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import subprocess
 import sys
 import time
@@ -47,13 +49,13 @@ class Clock(Events):
 class Ours:
     """The trainer's own pieces over the demo's job."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, **changes: Any) -> None:
         from accelerate import Accelerator
 
         self.folder, self.runs = folder, 0
         prepare(DEMO / "pictures", folder / "dataset", DatasetOptions(resolution=64, held_out=DEMO / "held_out"))
         self.dataset = read_dataset(folder / "dataset")
-        self.config = config_for(folder)
+        self.config = config_for(folder).model_copy(update=changes)
         self.base = locate(self.config.base)
         self.pipe = load_pipeline(self.base, torch.float32)
         encode = partial(encode_pictures, self.dataset, pipe=self.pipe, base=self.base, folder=self.config.cache)
@@ -115,6 +117,16 @@ class Question:
         answer = denoiser(**self.arguments)[0]
         stacked = torch.stack(list(answer)) if isinstance(answer, (list, tuple)) else answer
         return (stacked.float().reshape(self.target.shape) - self.target).square().mean()
+
+
+def compiled(folder: Path) -> tuple[Ours, float] | None:
+    """The loop with `compile: "on"` and the seconds until its first step is done; None where there is no C++ compiler."""
+    if not shutil.which(os.environ.get("CXX", "g++")):
+        return None
+    ours = Ours(folder, compile="on")
+    begun = time.perf_counter()
+    ours.train(1)
+    return ours, time.perf_counter() - begun
 
 
 class BareStep:

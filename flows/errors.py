@@ -2,6 +2,7 @@
 
 FlowError
 ├── JobError            bad job file or input (2)
+├── BadKey              a key that is missing, loose, broken or of another kind (2)
 ├── LicenceBlocked      the gate said no (3)
 ├── GateRejected        the adapter is not good enough (4)
 └── StepFailed          a child process ended badly (its own code)
@@ -13,6 +14,10 @@ class FlowError(ValueError):
 
 
 class JobError(FlowError):
+    exit_code = 2
+
+
+class BadKey(FlowError):
     exit_code = 2
 
 

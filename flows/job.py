@@ -107,9 +107,9 @@ class Dataset(Part):
     mask_background: float = Field(0.1, ge=0, le=1, description="Weight of what a mask leaves black")
     symmetric: bool = Field(False, description="Mirrored pictures show the subject as well; training flips them")
     blur: float = Field(25.0, ge=0, description="Least sharpness: variance of the Laplacian in the sharpest part, at training size")
-    near_duplicate: int = Field(3, ge=0, le=64, description="Differing bits of 64 up to which two pictures look alike")
+    near_duplicate: int = Field(28, ge=0, le=144, description="Differing bits of 144 up to which two pictures look alike")
     detectors: dict[Literal["faces", "nsfw"], Folder] = Field(
-        default_factory=dict, description="Folder of a local model for each check that needs one; without it that is unmeasured"
+        default_factory=dict, description="Folder of a local model that takes the place of what is installed"
     )
     min_side: int | None = Field(None, ge=8, description="Smaller pictures are an error, in pixels; default is half the resolution")
     on_error: Literal["stop", "drop"] = Field("stop", description="What to do with a picture that can not be used")

@@ -1,5 +1,6 @@
 """Reading a job file: relative paths made absolute, and one line that says what is wrong with it."""
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType, NoneType, UnionType
@@ -95,10 +96,27 @@ def absolute(raw: dict[str, Any], folder: Path) -> dict[str, Any]:
     publisher = result.get("publisher")
     if isinstance(publisher, str):
         result["publisher"] = read_publisher(Path(resolved(publisher, folder)))
-    elif isinstance(publisher, dict) and isinstance(publisher.get("waivers"), list):
-        waivers = [resolved(item, folder) if isinstance(item, str) else item for item in publisher["waivers"]]
-        result["publisher"] = publisher | {"waivers": waivers}
+    elif isinstance(publisher, dict):
+        result["publisher"] = with_absolute_waivers(publisher, folder)
     return result
+
+
+def with_absolute_waivers(publisher: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """The same profile with the paths of waivers, and of the evidence of inline ones, below `folder`; links stay as they are."""
+    listed = publisher.get("waivers")
+    if not isinstance(listed, list):
+        return publisher
+    waivers = [
+        item | {"evidence": below(item["evidence"], folder)}
+        if isinstance(item, dict) and isinstance(item.get("evidence"), str)
+        else below(item, folder)
+        for item in listed
+    ]
+    return publisher | {"waivers": waivers}
+
+
+def below(path: Any, folder: Path) -> Any:
+    return os.path.join(folder, os.path.expanduser(path)) if isinstance(path, str) else path
 
 
 def resolved(ref: str, folder: Path, *, may_be_hub: bool = False) -> str:
@@ -112,10 +130,12 @@ def resolved(ref: str, folder: Path, *, may_be_hub: bool = False) -> str:
 
 
 def read_publisher(path: Path) -> dict[str, Any]:
+    """The fields of publisher.yaml, read as strictly as evidence is: a field that stands twice is refused."""
+    from licenses.card import read_mapping
+    from licenses.errors import SourceFailure
+
     try:
-        fields = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        fields = read_mapping(path.read_text(encoding="utf-8"), path.name)
+    except (OSError, UnicodeDecodeError, SourceFailure) as error:
         raise JobError(f"publisher: {path} is not readable: {' '.join(str(error).split())}") from None
-    if not isinstance(fields, dict):
-        raise JobError(f"publisher: {path} holds a {type(fields).__name__}; it must be a mapping")
-    return fields
+    return with_absolute_waivers(fields, path.resolve().parent)

@@ -1,7 +1,5 @@
-"""license-report: is what is live still allowed? One report over every live release, and a mark on each whose verdict changed."""
+"""license-report: is what is live still allowed? Live releases and bases that are waited for, and a mark where terms changed."""
 
-import json
-from collections.abc import Mapping
 from typing import Any
 
 from prefect import flow, task
@@ -9,49 +7,46 @@ from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.events import emit_event
 
-from flows import rights
+from flows import recheck, rights
+from flows.drift_text import as_markdown
+from flows.errors import FlowError
 from flows.home import home
 from flows.job import Job
 from flows.records import write_json
-from flows.targets import Target, each, job_of, live_releases
+from flows.targets import Target
+
+RE_REVIEW = "lorasmith.release.re-review"
 
 
-@task(name="check-again", cache_policy=NO_CACHE)
-def check_again(job: Job, release: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Today's verdict beside the one that the live release carries."""
+@task(name="check-now", cache_policy=NO_CACHE)
+def check_now(job: Job) -> dict[str, Any]:
+    """Today's verdict of a job, with nothing to hold it against."""
     verdict = rights.verdict_of(job)
     kept = rights.keep_report(verdict)
     return {
         "app": job.serving.app,
-        "base": verdict["base"],
-        "verdict": verdict["verdict"],
-        "changed": release is not None and release["verdict_hash"] != verdict["hash"],
-        "as_of": verdict["as_of"],
-        "report": str(kept.path / "report.html"),
+        "target": None,
+        **recheck.as_row(verdict, kept, changes=[], state="unchanged"),
     }
 
 
 @flow(name="license-report")
-def license_report(job: Job | None = None, target: Target | None = None) -> list[dict[str, Any]]:
-    """The given job, or every live release: verdict now, whether it changed since the release, and where the report is."""
-    if job:
-        rows = [check_again(job, None)]
-    else:
-        rows = each(live_releases(target), lambda release: check_again(job_of(release), release))
+def license_report(
+    job: Job | None = None,
+    target: Target | None = None,
+    bases: list[str] | None = None,
+    publisher: dict[str, Any] | None = None,
+) -> list[dict[str, Any]]:
+    """The given job, or every live release and each of `bases`: verdict now, what changed since it was accepted, and the report."""
+    asked = [("", check_now(job))] if job else list(recheck.every(target, bases or [], publisher or {}))
+    rows = [row for _, row in asked if isinstance(row, dict)]
+    faults = [f"{name}: {error}" for name, error in asked if not isinstance(error, dict)]
     for row in rows:
-        if row["changed"]:
-            emit_event("lorasmith.release.re-review", resource={"prefect.resource.id": f"lorasmith.app.{row['app']}"}, payload=row)
+        if row["state"] == "re-review":
+            name = row["app"] or row["base"]
+            emit_event(RE_REVIEW, resource={"prefect.resource.id": f"lorasmith.app.{name}"}, payload=row)
     create_markdown_artifact(as_markdown(rows), key="license-report-live")
-    write_json(home() / "license-report.json", {"releases": json.loads(json.dumps(rows))})
+    write_json(home() / "license-report.json", {"releases": rows, "faults": faults})
+    if faults:
+        raise FlowError(f"{len(faults)} of {len(asked)} could not be checked: {'; '.join(faults)}")
     return rows
-
-
-def as_markdown(rows: list[dict[str, Any]]) -> str:
-    """One line a release; what changed comes first."""
-    if not rows:
-        return "No live release: nothing to check.\n"
-    lines = ["| app | base | verdict | changed since release | as of |", "|---|---|---|---|---|"]
-    for row in sorted(rows, key=lambda row: (not row["changed"], row["app"])):
-        changed = "**yes: review again**" if row["changed"] else "no"
-        lines.append(f"| {row['app']} | {row['base']} | {row['verdict']} | {changed} | {row['as_of']} |")
-    return "\n".join(lines) + "\n"

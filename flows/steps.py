@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from flows import rights, views
+from flows import papers, rights, views
 from flows.champion import champion_of
 from flows.compute import launch_trainer
 from flows.datasets import inputs_of, options_of, source_of, waste_of
@@ -33,12 +33,13 @@ ALL = 10**9  # pictures to hold out, where all are
 
 @task(name="check-licences", cache_policy=NO_CACHE)
 def check_licences(job: Job) -> Artefact:
-    """Verdict, report and notices; LicenceBlocked stops the run here."""
+    """Verdict and report; LicenceBlocked, or a duty that nothing could fulfil, stops the run here."""
     verdict = rights.verdict_of(job)
     require_usable(job)
     kept = rights.keep_report(verdict)
     views.license_report(kept.path)
     rights.require_allowed(verdict)
+    papers.require_fulfilled(job, verdict)
     return told("licences", kept)
 
 
@@ -143,20 +144,21 @@ def package_app(job: Job, bundle: Artefact, licences: Artefact) -> Artefact:
         "verdict": verdict["hash"],
         "serving": job.serving.model_dump(),
         "base": base_revision(job, licences),
-        "code": [tree_digest(SOURCE / "serving" / room, "*.py") for room in ("app", "release")],
+        "code": [tree_digest(SOURCE / room, "*.py") for room in ("serving/app", "serving/release", "licenses")],
     }
 
     def build(out: Path) -> None:
-        build_package(
-            bundle=bundle.path,
-            base=job.base.folder,
-            base_ref=job.base.folder.name if job.base.folder else job.base.repo,
-            base_revision=base_revision(job, licences),
-            verdict=verdict,
-            notices=licences.path / "notices",
-            settings=app_settings(job, FAMILIES[json.loads((bundle.path / "manifest.json").read_text())["family"]]),
-            out=out,
-        )
+        with papers.written(job, bundle.path, verdict) as notices:
+            build_package(
+                bundle=bundle.path,
+                base=job.base.folder,
+                base_ref=job.base.folder.name if job.base.folder else job.base.repo,
+                base_revision=base_revision(job, licences),
+                verdict=verdict,
+                notices=notices,
+                settings=app_settings(job, FAMILIES[json.loads((bundle.path / "manifest.json").read_text())["family"]]),
+                out=out,
+            )
 
     return told("package", make(home(), "package", inputs, build))
 

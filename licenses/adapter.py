@@ -1,23 +1,32 @@
-"""The rights of an adapter that was trained elsewhere: what the publisher says, the text beside it, and the bases that it names."""
+"""The rights of an adapter from elsewhere: what the publisher says, what lies beside it, and the bases that it names."""
 
-import hashlib
+import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from licenses.catalogue import Catalogue
-from licenses.dataset import OWN
-from licenses.errors import SourceFailure, flat
-from licenses.evidence import TEXT_LIMIT, FolderSource, Problem, TextFile
-from licenses.hub import REPO
-from licenses.identify import identify
+from licenses.errors import flat
+from licenses.evidence import Evidence, Problem, TextFile
+from licenses.filenames import WEIGHTS
+from licenses.folder import BesideSource
+from licenses.gathering import gather
+from licenses.hub_answers import REPO
+from licenses.identify import Match, identify
+from licenses.lineage import origins_in
+from licenses.lookalike import bars_paid
 from licenses.node import Node
+from licenses.prose import restriction_in
+from licenses.stated import OWN
 
-TEXTS = ("LICENSE", "LICENSE.txt", "LICENSE.md", "LICENCE", "LICENCE.txt", "COPYING")
-NAMES = ("ss_sd_model_name", "ss_base_model_version", "modelspec.architecture", "lorasmith.base", "modelspec.merged_from")
-HUB_IDS = ("ss_sd_model_name", "lorasmith.base")  # keys whose value may be owner/name; a file is told by its suffix
-WEIGHTS = re.compile(r"\.(safetensors|ckpt|pt|pth|bin|gguf)$", re.IGNORECASE)
+# Keys of a head that name what the adapter was trained on: those of its trainers, of modelspec, of peft and of this project.
+BASE_KEY = re.compile(
+    r"(?:^|[._])(?:sd_model|base_model|pretrained_model|base|merged_from|architecture)(?:_name)?(?:_or_path|_version)?$"
+)
+HUB_IDS = re.compile(r"sd_model_name$|(?:^|[._])base(?:_model)?$|name_or_path$")  # their value may be owner/name
+SAID = re.compile(r"usage|description|comment|terms|notes|licen[sc]e|trigger_rights")
+LICENSE_KEYS = ("modelspec.license", "license")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -32,24 +41,32 @@ class Adapter:
     def name(self) -> str:
         return flat(self.path.name)
 
+    def beside(self) -> Evidence:
+        """Card, texts and config that lie beside it."""
+        return gather(BesideSource(self.path))
 
-def declared(adapter: Adapter, catalogue: Catalogue) -> Node:
-    """The adapter as a node; a missing or unknown licence, text, or one that its header contradicts, is a problem."""
+
+def declared(adapter: Adapter, evidence: Evidence, catalogue: Catalogue) -> Node:
+    """The adapter as a node; a missing or unknown licence, text, or one that its header or files contradict, is a problem."""
     said = (adapter.license or "").strip()
-    if said.casefold() == OWN:
-        return Node(id=adapter.name, role="adapter", license=None, identified_by="the job", own=True)
-    known = catalogue.licenses_of_tag(said) | ({said} & set(catalogue.licenses)) if said else frozenset()
+    own = said.casefold() == OWN
+    known = catalogue.licenses_of_tag(said) | ({said} & set(catalogue.licenses)) if said and not own else frozenset()
     license = next(iter(known)) if len(known) == 1 else None
+    problems = [*_restricted(adapter, evidence)]
+    if own:
+        problems += _against_own(adapter, evidence, catalogue)
+        return Node(id=adapter.name, role="adapter", license=None, identified_by="the job", own=True, problems=tuple(problems))
     if license is None:
         code = "adapter_license_unknown" if said else "adapter_license_missing"
         text = f"licence {said!r:.60} of the adapter is not in the catalogue" if said else "the job names no licence of the adapter"
         problem = Problem(code=code, text=f"{adapter.name}: {text}; write adapter.license: an SPDX id, or own where you made it")
-        return Node(id=adapter.name, role="adapter", license=None, identified_by="nothing", problems=(problem,))
-    problems = [*_against_header(adapter, license, catalogue)]
-    file = _text(adapter)
-    match = identify(file.text, catalogue) if file else None
-    if file is None or match is None or match.known.license != license:
-        what = "holds another text" if file else "lies not beside it"
+        return Node(id=adapter.name, role="adapter", license=None, identified_by="nothing", problems=(problem, *problems))
+    problems += evidence.problems
+    problems += _against_said(adapter, evidence, license, catalogue)
+    found = [(file, match) for file, match in _texts(evidence, catalogue) if match is not None and match.known.license == license]
+    file, match = found[0] if found else (None, None)
+    if file is None:
+        what = "holds another text" if any(one.kind == "license" for one in evidence.texts) else "lies not beside it"
         text = f"{adapter.name}: the licence text of {license} {what}; put the exact text beside the adapter as LICENSE"
         problems.append(Problem(code="license_text_missing", text=text))
     return Node(
@@ -59,36 +76,84 @@ def declared(adapter: Adapter, catalogue: Catalogue) -> Node:
         identified_by=match.by if match else "the job",
         text=file,
         text_hash=match.hash if match else None,
-        problems=tuple(problems),
+        problems=tuple(dict.fromkeys(problems)),
     )
 
 
-def origins(adapter: Adapter) -> Iterator[tuple[str, bool]]:
-    """What the header says the adapter was trained on or merged from: names without file suffix, and whether each is a Hub id."""
-    for key in NAMES:
-        value = flat(adapter.metadata.get(key, ""))
-        for said in value.partition("/")[0].split(",") if key == "modelspec.architecture" else value.split(","):
+def origins(adapter: Adapter, evidence: Evidence) -> Iterator[tuple[str, bool]]:
+    """What header, card and config say that the adapter was trained on or merged from, and whether each is a Hub id."""
+    for key, value in adapter.metadata.items():
+        for said in _values(key, flat(value)):
             name = said.strip().partition("@")[0]
             plain = WEIGHTS.sub("", re.split(r"\\", name)[-1])
             if plain:
-                yield plain, key in HUB_IDS and plain == name and REPO.fullmatch(name) is not None
+                yield plain, HUB_IDS.search(key) is not None and plain == name and REPO.fullmatch(name) is not None
+    for parent in evidence.parents:
+        yield parent.name, REPO.fullmatch(parent.name) is not None
 
 
-def _against_header(adapter: Adapter, license: str, catalogue: Catalogue) -> Iterator[Problem]:
-    tag = adapter.metadata.get("modelspec.license", "").strip()
-    meant = catalogue.licenses_of_tag(tag) | ({tag} & set(catalogue.licenses)) if tag else frozenset()
-    if tag and license not in meant:
-        text = f"{adapter.name} says in its header that its licence is {flat(tag)!r:.60}, the job says {license}; ask its author"
-        yield Problem(code="adapter_license_contradicted", text=text)
+def _values(key: str, value: str) -> Iterator[str]:
+    """The names under a key of a header; a table in a text, as peft writes it, is looked into."""
+    if value.startswith("{"):
+        try:
+            yield from origins_in(json.loads(value))
+        except (ValueError, RecursionError):
+            return
+    elif BASE_KEY.search(key):
+        yield from value.partition("/")[0].split(",") if key == "modelspec.architecture" else value.split(",")
 
 
-def _text(adapter: Adapter) -> TextFile | None:
-    source = FolderSource(adapter.path.parent)
-    for name in TEXTS:
-        if (adapter.path.parent / name).is_file():
-            try:
-                raw = source.read(name, TEXT_LIMIT)
-                return TextFile(path=name, kind="license", text=raw.decode(), sha256=hashlib.sha256(raw).hexdigest())
-            except (SourceFailure, UnicodeDecodeError):
-                return None
-    return None
+def _restricted(adapter: Adapter, evidence: Evidence) -> Iterator[Problem]:
+    """Words in the header or in the card beside it that bar a paid use, whoever is said to have made it."""
+    for key, value in adapter.metadata.items():
+        sentence = restriction_in(value) if SAID.search(key) else None
+        if sentence:
+            text = f'{adapter.name} says in its header under {flat(key)[:40]}: "{sentence}"; ask its author'
+            yield Problem(code="adapter_header_restricts", text=text, quote=sentence)
+    sentence = restriction_in(evidence.card.prose) if evidence.card else None
+    if sentence:
+        text = f'README.md beside {adapter.name} restricts use ("{sentence}"); ask its author for a licence without that sentence'
+        yield Problem(code="card_body_restricts", text=text, file="README.md", quote=sentence)
+
+
+def _against_own(adapter: Adapter, evidence: Evidence, catalogue: Catalogue) -> Iterator[Problem]:
+    """Nobody bars paid use of what is their own: a licence that does so in the header or beside it is somebody else's."""
+    for where, said, meant in _told(adapter, evidence, catalogue):
+        if any(bars_paid(one, catalogue) for one in meant):
+            text = f"{adapter.name} is said to be own, and {where} names {flat(said)[:60]!r}; write the licence that it has"
+            yield Problem(code="adapter_license_contradicted", text=text)
+
+
+def _against_said(adapter: Adapter, evidence: Evidence, license: str, catalogue: Catalogue) -> Iterator[Problem]:
+    for where, said, meant in _told(adapter, evidence, catalogue):
+        if license not in meant:
+            text = f"{where} of {adapter.name} says that its licence is {flat(said)[:60]!r}, the job says {license}; ask its author"
+            yield Problem(code="adapter_license_contradicted", text=text)
+
+
+def _told(adapter: Adapter, evidence: Evidence, catalogue: Catalogue) -> Iterator[tuple[str, str, frozenset[str]]]:
+    """Where a licence is told, how it is written there, and the licences that may be meant."""
+    tags = [("the header", adapter.metadata.get(key, "").strip()) for key in LICENSE_KEYS]
+    tags.append(("README.md", evidence.card.license or "" if evidence.card else ""))
+    for where, tag in tags:
+        if tag:
+            by_name = {one.id for one in catalogue.licenses.values() if one.name.casefold() == tag.casefold()}
+            ids = catalogue.licenses_of_tag(tag) | catalogue.licenses_of_name(tag) | ({tag} & set(catalogue.licenses))
+            yield where, tag, ids | _named_alike(tag, catalogue) | by_name
+    for file, match in _texts(evidence, catalogue):
+        if match is not None:
+            yield flat(file.path), catalogue.licenses[match.known.license].name, frozenset({match.known.license})
+
+
+def _named_alike(tag: str, catalogue: Catalogue) -> frozenset[str]:
+    """Licences whose name starts as the tag does, which then lacks no more than a version."""
+    words = _plain(tag)
+    return frozenset(one.id for one in catalogue.licenses.values() if len(words) > 8 and _plain(one.name).startswith(words))
+
+
+def _plain(text: str) -> str:
+    return " ".join(re.findall(r"\w+", text.casefold()))
+
+
+def _texts(evidence: Evidence, catalogue: Catalogue) -> list[tuple[TextFile, Match | None]]:
+    return [(file, identify(file.text, catalogue)) for file in evidence.texts if file.kind == "license"]

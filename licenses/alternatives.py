@@ -1,4 +1,7 @@
-"""Other bases of the same kind that the facts do not bar for this publisher, nearest first."""
+"""Other bases of the same kind that the facts do not bar for this publisher on this day, nearest first."""
+
+import math
+from datetime import date
 
 from licenses.catalogue import Catalogue, Model
 from licenses.node import Node
@@ -6,34 +9,51 @@ from licenses.policy import passes_on_paper
 from licenses.publisher import Publisher
 
 MOST = 3
+NONE_PASSES = "No base of the same kind passes for this publisher by the facts of this day: state more in its profile, or ask the licensor"
 FAMILIES = (
     ("Flux2", "flux2"),
     ("Flux", "flux"),
+    ("StableDiffusion3", "sd3"),
     ("StableDiffusionXL", "sdxl"),
     ("StableDiffusion", "sd"),
     ("QwenImage", "qwen-image"),
     ("ZImage", "z-image"),
-    ("Wan", "video"),
-    ("LTX", "video"),
-    ("Hunyuan", "video"),
 )
+VIDEOS = ("Wan", "LTX", "HunyuanVideo", "CogVideo", "Mochi", "StableVideo", "TextToVideo")
+EDITS = ("Edit", "Kontext", "Fill", "Inpaint", "Img2Img", "Pix2Pix", "Redux", "Control")
 
 
-def alternatives(base: Node, publisher: Publisher, catalogue: Catalogue) -> tuple[str, ...]:
-    """Up to three repositories; their own evidence is still read when one of them is chosen."""
+def alternatives(base: Node, publisher: Publisher, catalogue: Catalogue, as_of: date) -> tuple[str, ...]:
+    """Up to three repositories, none where none passes; their own evidence is still read when one of them is chosen."""
+    kind = _kind(base)
     family = base.row.family if base.row else _family(base.pipeline or "")
-    kind = "video" if family == "video" or (base.row is not None and base.row.kind == "video") else "image"
-    offered = [model for model in catalogue.models.values() if model.offer is not None and model.kind == kind]
-    passing = [
-        model for model in offered if model.repo.casefold() != base.id.casefold() and passes_on_paper(model, publisher, catalogue)
-    ]
-    return tuple(model.repo for model in sorted(passing, key=lambda model: _distance(model, family))[:MOST])
+    size = base.row.billions if base.row else None
+    offered = [model for model in catalogue.models.values() if model.offer is not None and not model.distilled]
+    fitting = [model for model in offered if model.repo.casefold() != base.id.casefold() and _does(model, kind)]
+    passing = [model for model in fitting if passes_on_paper(model, publisher, catalogue, as_of=as_of)]
+    return tuple(model.repo for model in sorted(passing, key=lambda model: _distance(model, family, size))[:MOST])
+
+
+def _kind(base: Node) -> str:
+    """image, edit or video: what the base is for, by its row or else by its pipeline."""
+    pipeline = base.pipeline or ""
+    if base.row is not None:
+        return base.row.kind if base.row.kind in ("video", "edit") else "image"
+    if pipeline.startswith(VIDEOS):
+        return "video"
+    return "edit" if any(word in pipeline for word in EDITS) else "image"
+
+
+def _does(model: Model, kind: str) -> bool:
+    return model.kind == kind or (kind == "edit" and model.edits)
 
 
 def _family(pipeline: str) -> str:
     return next((family for prefix, family in FAMILIES if pipeline.startswith(prefix)), "")
 
 
-def _distance(model: Model, family: str) -> tuple[bool, bool, int]:
-    kin = model.family.rstrip("2") == family.rstrip("2") and bool(family)
-    return (model.family != family and not kin, not kin, model.offer or 0)
+def _distance(model: Model, family: str, size: float | None) -> tuple[int, int, int]:
+    """Family first (its own, then kin such as flux and flux2), then size in doublings, then the order of the catalogue."""
+    kin = bool(family) and model.family.rstrip("2") == family.rstrip("2")
+    apart = abs(round(math.log2(model.billions / size))) if size and model.billions else 1
+    return (0 if model.family == family else 1 if kin else 2, apart, model.offer or 0)

@@ -1,25 +1,41 @@
 """A model card read strictly: size cap, UTF-8, YAML without aliases, tags, duplicate keys or depth."""
 
+import re
+import unicodedata
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from licenses.errors import SourceFailure
+from licenses.errors import SourceFailure, flat
 
 CARD_LIMIT = 1 << 20
 FRONT_LIMIT = 64 << 10
 DEPTH_LIMIT = 12
-GATE_KEYS = ("extra_gated_heading", "extra_gated_prompt", "extra_gated_description")
+GATE, DETAILS = "extra_gated_", "license_details"
+RIGHTS = frozenset(
+    ("license", "license_name", "license_link", DETAILS, "base_model", "base_model_relation", "datasets", "source_datasets")
+)
+LIKE_RIGHTS = re.compile(r"^(?:model)?li[csz]en[csz]|base_?models?|parent_?model|finetuned_?from")
+# Front matter that a reader takes for one and this reader does not: behind a blank, a comment, in a fence, or a second one.
+HIDDEN = re.compile(
+    r"^[\s\ufeff\u200b-\u200f\u2060]*-{3}[^\S\n]*\n(?:[^\s-].*\n){0,60}?(?:license|license_name|base_model|datasets)[ \t]*:", re.M
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Card:
-    """What a card says of rights; `license` is None where the key is absent."""
+    """What a card says of rights; `license` is None where the key is absent, `sources` are those of a dataset card."""
 
     license: str | None
     license_name: str | None
     license_link: str | None
     base_models: tuple[str, ...]
     prose: str
+    relation: str | None = None
+    datasets: tuple[str, ...] = ()
+    sources: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    bars_eu: bool = False
 
 
 def read_card(raw: bytes) -> Card:
@@ -27,13 +43,21 @@ def read_card(raw: bytes) -> Card:
     text = decoded(raw, "README.md", "card").replace("\r\n", "\n").replace("\r", "\n")
     front, body = _split(text)
     fields = {str(key).casefold(): value for key, value in read_mapping(front, "README.md").items()}
-    gate = [value for key in GATE_KEYS if isinstance(value := fields.get(key), str)]
+    _check_keys(fields)
+    if HIDDEN.search(body if front else text):
+        raise SourceFailure("card_ambiguous", "README.md holds front matter that is not at its start; keep one, at the start")
+    said = [one for key, value in fields.items() if key.startswith(GATE) or key == DETAILS for one in _said(value)]
     return Card(
         license=_license(fields),
         license_name=_text(fields, "license_name"),
         license_link=_text(fields, "license_link"),
-        base_models=_base_models(fields),
-        prose="\n".join([*gate, body]),
+        base_models=_names(fields, "base_model"),
+        prose="\n\n".join([*said, body]),
+        relation=_text(fields, "base_model_relation"),
+        datasets=_names(fields, "datasets"),
+        sources=_names(fields, "source_datasets"),
+        tags=tuple(_said(fields.get("tags"))),
+        bars_eu=fields.get(f"{GATE}eu_disallowed") not in (None, False),
     )
 
 
@@ -109,6 +133,27 @@ def _without_case_twins(fields: dict[Any, Any], name: str) -> dict[Any, Any]:
     return fields
 
 
+def _check_keys(fields: dict[str, Any]) -> None:
+    """Keys that are nearly one of those that speak of rights are read by nobody, and meant by somebody."""
+    for key in fields:
+        plain = unicodedata.normalize("NFKC", key).replace("-", "_").replace(" ", "_")
+        if not key.isascii() or (key not in RIGHTS and LIKE_RIGHTS.search(plain)):
+            text = f"README.md has the key {flat(key)[:40]!r}, which nobody reads; write one of {', '.join(sorted(RIGHTS))}"
+            raise SourceFailure("card_key_unknown", text)
+
+
+def _said(value: Any) -> Iterator[str]:
+    """All words in a field, keys of mappings included: the label of a box is what is agreed to."""
+    if isinstance(value, dict):
+        for key, one in value.items():
+            yield from (str(key), *_said(one))
+    elif isinstance(value, list):
+        for one in value:
+            yield from _said(one)
+    elif isinstance(value, str):
+        yield value
+
+
 def _license(fields: dict[str, Any]) -> str | None:
     value = fields.get("license")
     if isinstance(value, list) and len(value) == 1:
@@ -127,12 +172,12 @@ def _text(fields: dict[str, Any], key: str) -> str | None:
     return value.strip() or None if value else None
 
 
-def _base_models(fields: dict[str, Any]) -> tuple[str, ...]:
-    value = fields.get("base_model")
-    parents = value if isinstance(value, list) else [] if value is None else [value]
-    if not all(isinstance(parent, str) and parent.strip() for parent in parents):
-        raise _invalid("README.md", f"its field base_model is {value!r:.60}", "name repositories as owner/name")
-    return tuple(dict.fromkeys(parent.strip() for parent in parents))
+def _names(fields: dict[str, Any], key: str) -> tuple[str, ...]:
+    value = fields.get(key)
+    names = value if isinstance(value, list) else [] if value is None else [value]
+    if not all(isinstance(name, str) and name.strip() for name in names):
+        raise _invalid("README.md", f"its field {key} is {value!r:.60}", "name repositories as owner/name")
+    return tuple(dict.fromkeys(name.strip() for name in names))
 
 
 def _invalid(name: str, what: str, remedy: str) -> SourceFailure:

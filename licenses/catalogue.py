@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,8 @@ class Clause:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class License:
+    """A licence: a verdict a use, and what it asks for. `by_profile`: conditional uses that the profile alone settles."""
+
     id: str
     name: str
     kind: str
@@ -37,13 +40,18 @@ class License:
     duties: tuple[str, ...] = ()
     notice: str | None = None
     display: tuple[str, ...] = ()
+    naming: str | None = None
     revenue_cap_usd: float | None = None
     users_cap: float | None = None
     registration: str | None = None
+    registration_proof: bool = False
     territory_excluded: tuple[str, ...] = ()
     filters: bool = False
     public_weights: bool = False
+    by_profile: tuple[str, ...] = ()
     clauses: tuple[Clause, ...] = ()
+    unseen: bool = False
+    as_of: date = date.min
 
     def clause(self, use: str, text_hash: str | None) -> Clause | None:
         """The clause that decides `use`: that of the text at hand, else that of the newest one known."""
@@ -54,7 +62,7 @@ class License:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Model:
-    """A row about one repository; it can tighten what evidence says, never loosen it."""
+    """A row about one repository as of a day; it can tighten what evidence says, never loosen it. `billions` of parameters."""
 
     repo: str
     license: str
@@ -65,6 +73,10 @@ class Model:
     requires: tuple[str, ...] = ()
     card_reviewed: bool = False
     note: str = ""
+    billions: float | None = None
+    distilled: bool = False
+    edits: bool = False
+    as_of: date = date.min
 
     @property
     def name(self) -> str:
@@ -73,9 +85,13 @@ class Model:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class KnownText:
+    """A text by its hash; `marks` are the amounts and signs between its words (words.py), None where they do not count."""
+
     license: str
     version: str = ""
     role: str = "license"
+    marks: str | None = None
+    superseded: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -91,6 +107,10 @@ class Catalogue:
     def model(self, repo: str) -> Model | None:
         """The row of a repository; the Hub does not tell case apart, so neither do we."""
         return self.models.get(repo.casefold())
+
+    def has_text(self, license: str) -> bool:
+        """An exact text of this licence is known: what it says stays so, whatever the day."""
+        return any(text.license == license and text.role == "license" for text in self.texts.values())
 
     def licenses_of_tag(self, tag: str) -> frozenset[str]:
         """Ids of the licences that a `license:` value or an SPDX id stands for; empty where nobody knows it."""
@@ -111,8 +131,9 @@ class Catalogue:
 def load() -> Catalogue:
     """The catalogue of this installation."""
     facts, models, texts = (_read(name) for name in ("licenses.yaml", "models.yaml", "texts.yaml"))
-    licenses = [License(**_frozen(row) | {"clauses": _clauses(row)}) for row in facts["licenses"]]
-    rows = [Model(**_frozen(row)) for row in models["models"]]
+    read, seen = ({"as_of": one["as_of"]} for one in (facts, models))
+    licenses = [License(**read | _frozen(row) | {"clauses": _clauses(row), "why": _why(row)}) for row in facts["licenses"]]
+    rows = [Model(**seen | _frozen(row)) for row in models["models"]]
     return Catalogue(
         as_of=str(facts["as_of"]),
         duties=facts["duties"],
@@ -135,9 +156,15 @@ def _frozen(row: Mapping[str, Any]) -> dict[str, Any]:
     return {key: tuple(value) if isinstance(value, list) else value for key, value in row.items()}
 
 
+def _why(row: Mapping[str, Any]) -> str:
+    """What a reason says of a licence; where its text was not at hand, that too."""
+    return f"{row['why']} Its whole text was not at hand." if row.get("unseen") else str(row["why"])
+
+
 def _clauses(row: Mapping[str, Any]) -> tuple[Clause, ...]:
     return tuple(Clause(**_frozen(clause)) for clause in row.get("clauses", ()))
 
 
 def _known(row: Mapping[str, Any]) -> KnownText:
-    return KnownText(license=row["license"], version=str(row.get("version", "")), role=row.get("role", "license"))
+    kept = {key: str(row[key]) for key in ("license", "version", "role", "marks", "superseded") if key in row}
+    return KnownText(**kept)

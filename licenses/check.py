@@ -1,20 +1,26 @@
 """`check`: from a base, its parts and a dataset to a verdict. The one entrance of this room."""
 
 from collections.abc import Mapping
+from contextlib import closing
 from datetime import date
 from pathlib import Path
 
 from licenses import notices
 from licenses.adapter import Adapter
-from licenses.alternatives import alternatives
-from licenses.catalogue import PAID_USES, load
+from licenses.alternatives import NONE_PASSES, alternatives
+from licenses.archive import Archive
+from licenses.catalogue import PAID_USES, USES, load
+from licenses.duties import owed
 from licenses.errors import BadReference
+from licenses.expression import expression
 from licenses.graph import Graph
 from licenses.hub import HttpHub, Hub
 from licenses.policy import decide, judge
 from licenses.publisher import Publisher
 from licenses.reference import parse
+from licenses.stated import statement
 from licenses.verdict import ALLOWED, LicenseVerdict
+from licenses.waivers import Trust, bound, sealed, told, weighed
 
 CAUTIOUS = Publisher()
 
@@ -29,40 +35,70 @@ def check(
     publisher: Publisher = CAUTIOUS,
     hub: Hub | None = None,
     as_of: date | str | None = None,
+    keep: Path | None = None,
+    trust: Trust | None = None,
 ) -> LicenseVerdict:
     """May this publisher train on `base`, or take over `adapter`, and host the result for money?
 
-    base and components: a folder or a Hub id; dataset: a folder with dataset.yaml or a Hub id. What can not be told is a
-    block with a reason, never an error; BadReference only where a name can be neither. The Hub is asked for what the
-    catalogue does not bar outright, through HF_ENDPOINT unless `hub` is given.
+    base and components: a folder, a weights file or a Hub id; dataset: a folder with dataset.yaml or a Hub id. What can
+    not be told is a block with a reason, never an error; BadReference only where a name can be neither. The Hub is asked for what
+    the catalogue does not bar outright, through HF_ENDPOINT unless `hub` is given. `trust` says whose waivers
+    count; without it none does. The raw bytes of all evidence go into the folder `keep` (`<sha256>` files and index.json),
+    which is asked before the Hub for what a commit is known to hold.
     """
     catalogue = load()
     day = _day(as_of)
-    graph = Graph(hub=hub or HttpHub(), catalogue=catalogue, publisher=publisher, components=components or {})
-    graph.add_base(parse(base, revision, catalogue))
-    if dataset is not None:
-        graph.add_dataset(dataset)
-    if adapter is not None:
-        graph.add_adapter(adapter)
-    nodes = graph.nodes
-    uses = decide(nodes, publisher, catalogue)
+    archive, asked = Archive(keep), hub or HttpHub()
+    signed = weighed(publisher, trust=trust, as_of=day)
+    graph = Graph(
+        hub=asked,
+        catalogue=catalogue,
+        publisher=publisher,
+        components=components or {},
+        archive=archive,
+        waived=frozenset(one.waiver.repo.casefold() for one in signed if one.counted and one.waiver),
+    )
+    with closing(asked):
+        graph.add_base(parse(base, revision, catalogue))
+        if dataset is not None:
+            graph.add_dataset(dataset)
+        if adapter is not None:
+            graph.add_adapter(adapter)
+    nodes = sealed(graph.finished(), archive.evidence())
+    archive.close()
+    waivers = bound(signed, nodes)
+    uses = decide(nodes, publisher, catalogue, as_of=day, waivers=waivers)
     ours = [node for node in nodes if node.role not in ("dataset", "adapter")]
-    blamed = any(judge(node, use, publisher, catalogue).verdict not in ALLOWED for node in ours for use in PAID_USES)
+    judged = [judge(node, use, publisher, catalogue, as_of=day, waivers=waivers) for node in ours for use in PAID_USES]
+    instead = alternatives(nodes[0], publisher, catalogue, day) if any(one.verdict not in ALLOWED for one in judged) else None
     shipped = nodes if all(uses[use].verdict in ALLOWED for use in PAID_USES) else []
+    texts = notices.texts(shipped, catalogue)
     return LicenseVerdict(
         base=str(base),
         uses=uses,
-        nodes=tuple(node.as_json() for node in nodes),
-        notices=notices.texts(shipped),
+        nodes=tuple(
+            node.as_json()
+            | {"verdicts": {use: judge(node, use, publisher, catalogue, as_of=day, waivers=waivers).verdict for use in USES}}
+            for node in nodes
+        ),
+        notices=texts,
         notice_lines=notices.lines(shipped, catalogue),
         display_lines=notices.display(shipped, catalogue),
-        alternatives=alternatives(nodes[0], publisher, catalogue) if blamed else (),
-        as_of=day,
+        alternatives=instead or (),
+        data=statement(nodes, catalogue, day),
+        alternatives_note=NONE_PASSES if instead == () else "",
+        as_of=day.isoformat(),
+        edges=tuple(edge.as_json() for edge in graph.edges),
+        evidence=archive.evidence(),
+        waivers=tuple(one.as_json() for one in told(waivers, uses)),
+        flowdown=notices.flowdown(shipped, texts, catalogue),
+        owed=tuple(one.as_json() for one in owed(shipped, uses, texts, publisher, catalogue, day)),
+        expression=expression((node.license for node in shipped), catalogue.licenses),
     )
 
 
-def _day(as_of: date | str | None) -> str:
+def _day(as_of: date | str | None) -> date:
     try:
-        return (date.fromisoformat(as_of) if isinstance(as_of, str) else as_of or date.today()).isoformat()
+        return date.fromisoformat(as_of) if isinstance(as_of, str) else as_of or date.today()
     except ValueError:
         raise BadReference(f"as_of {as_of!r:.40} is not a date; write it as YYYY-MM-DD") from None

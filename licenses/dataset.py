@@ -1,94 +1,210 @@
-"""The rights of a picture folder, by its dataset.yaml alone."""
+"""The rights of a picture folder, by its dataset.yaml alone: one asset for the whole, more for items with terms of their own."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import hashlib
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from datetime import date
 from pathlib import Path
 from typing import Any
 
+from licenses.attribution import link_of
 from licenses.card import decoded, read_mapping
 from licenses.catalogue import Catalogue
-from licenses.errors import SourceFailure
-from licenses.evidence import FolderSource, Problem
+from licenses.errors import SourceFailure, flat
+from licenses.evidence import Problem, sure
+from licenses.folder import FolderSource
+from licenses.node import Node
+from licenses.prose import restriction_in
+from licenses.stated import OWN, Item, Stated, titles
+
+__all__ = ["FIELDS", "FILE", "OWN", "assets"]
 
 FILE = "dataset.yaml"
 LIMIT = 64 << 10
-FIELDS = {"license", "source", "persons", "consent"}
-OWN = "own"
+FIELDS = ("license", "author", "source", "persons", "consent", "minors", "opt_out", "items")
+ITEM_FIELDS = ("license", "author", "source")
+OPT_OUT_FIELDS = ("checked", "how", "date")
+PERSONS = ("none", "consented", "identifiable")
+MINORS = ("none", "present")
+BARRING_LINK = re.compile(r"licenses/by-n[cd]", re.I)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Declared:
-    """What a dataset says of itself: a catalogue id or `own`, where it is from, and what stands against it."""
-
-    license: str | None
-    source: str
-    problems: tuple[Problem, ...]
-
-
-def declared(folder: Path, catalogue: Catalogue) -> Declared:
-    """The declaration of a folder; a missing file, field or consent is a problem, never a default that allows."""
+def assets(folder: Path, catalogue: Catalogue) -> tuple[Node, ...]:
+    """The dataset of a folder, then its items by licence, author and source; a missing file or field is a problem, never a yes."""
+    name = flat(folder.resolve().name)
+    revision = None
     try:
-        fields = _fields(folder)
-        license, source = _license(fields, catalogue), _source(fields)
+        raw = _raw(folder)
+        revision = f"sha256:{hashlib.sha256(raw).hexdigest()}"
+        fields = _fields(raw)
+        whole = _node(name, revision, _terms(fields, "", catalogue), _stated(fields, folder))
+        return tuple(_heard(node) for node in (whole, *_items(name, revision, fields.get("items"), catalogue)))
     except SourceFailure as failure:
-        return Declared(license=None, source="", problems=(Problem(code=failure.code, text=str(failure), file=FILE),))
-    return Declared(license=license, source=source, problems=tuple(_persons(fields, folder)))
+        digest = revision.partition(":")[2] if revision else None
+        problem = Problem(code=failure.code, text=str(failure), file=FILE, sha256=digest)
+        return (Node(id=name, role="dataset", license=None, identified_by=FILE, revision=revision, problems=(problem,)),)
 
 
-def _fields(folder: Path) -> Mapping[str, Any]:
+def _raw(folder: Path) -> bytes:
     if not (folder / FILE).is_file():
         text = (
             f"{folder.name} has no {FILE}; write one with license, source, persons and consent (license: own for pictures of yours)"
         )
         raise SourceFailure("dataset_license_missing", text)
     try:
-        raw = FolderSource(folder).read(FILE, LIMIT)
-        fields = read_mapping(decoded(raw, FILE, "dataset"), FILE)
+        return sure(FolderSource(folder).read({FILE: LIMIT}), FILE)
     except SourceFailure as failure:
         raise SourceFailure("dataset_invalid", str(failure)) from None
-    unknown = sorted(str(key) for key in fields if key not in FIELDS)
+
+
+def _fields(raw: bytes) -> Mapping[str, Any]:
+    try:
+        fields = read_mapping(decoded(raw, FILE, "dataset"), FILE)
+    except SourceFailure as failure:
+        raise SourceFailure("dataset_invalid", f"{failure} (a pattern such as '*.png' has to stand in quotes)") from None
+    return _known(fields, FIELDS, FILE)
+
+
+def _known(fields: Any, names: tuple[str, ...], where: str) -> Mapping[str, Any]:
+    if not isinstance(fields, dict):
+        raise _invalid(where, fields, f"fields ({', '.join(names)})")
+    unknown = sorted(str(key) for key in fields if key not in names)
     if unknown:
-        raise SourceFailure("dataset_invalid", f"{FILE}: field {unknown[0]!r:.60} is not known; use {', '.join(sorted(FIELDS))}")
+        raise SourceFailure("dataset_invalid", f"{where}: field {unknown[0]!r:.60} is not known; use {', '.join(sorted(names))}")
     return fields
 
 
-def _license(fields: Mapping[str, Any], catalogue: Catalogue) -> str:
-    value = fields.get("license")
+def _terms(fields: Mapping[str, Any], title: str, catalogue: Catalogue) -> Item:
+    """Licence, author and source of the whole (no title) or of an item."""
+    where = f"{FILE}: items {title!r:.60}" if title else FILE
+    author, source = (_text(fields, key, where) for key in ("author", "source"))
+    license = _license(fields.get("license"), where, catalogue)
+    link = "" if license == OWN else link_of(catalogue.licenses[license].spdx) or ""
+    return Item(title=title, license=license, author=author, source=source, link=link)
+
+
+def _license(value: Any, where: str, catalogue: Catalogue) -> str:
     if value is None:
-        raise SourceFailure("dataset_license_missing", f"{FILE} names no license; write an SPDX id, or own for pictures of yours")
+        raise SourceFailure("dataset_license_missing", f"{where} names no license; write an SPDX id, or own for pictures of yours")
     if not isinstance(value, str) or not value.strip():
-        raise SourceFailure("dataset_invalid", f"{FILE}: license is {value!r:.60}; write one SPDX id, or own for pictures of yours")
+        raise SourceFailure(
+            "dataset_invalid", f"{where}: license is {value!r:.60}; write one SPDX id, or own for pictures of yours"
+        )
     if value.strip().casefold() == OWN:
         return OWN
     known = catalogue.licenses_of_tag(value) | ({value.strip()} & set(catalogue.licenses))
     if len(known) != 1:
-        text = f"{FILE}: license {value.strip()!r:.60} is not in the catalogue; write an SPDX id such as cc-by-4.0, or own"
+        text = f"{where}: license {value.strip()!r:.60} is not in the catalogue; write an SPDX id such as cc-by-4.0, or own"
         raise SourceFailure("dataset_license_unknown", text)
     return next(iter(known))
 
 
-def _source(fields: Mapping[str, Any]) -> str:
-    value = fields.get("source")
+def _text(fields: Mapping[str, Any], key: str, where: str) -> str:
+    value = fields.get(key)
     if value is not None and not isinstance(value, str):
-        raise SourceFailure("dataset_invalid", f"{FILE}: source is {value!r:.60}; write text or a URL")
-    return (value or "").strip()
+        raise _invalid(f"{where}: {key}", value, "text or a URL")
+    return flat(value or "")
 
 
-def _persons(fields: Mapping[str, Any], folder: Path) -> list[Problem]:
+def _node(id: str, revision: str | None, terms: Item, said: tuple[Stated, tuple[Problem, ...]] | None) -> Node:
+    return Node(
+        id=id,
+        role="dataset",
+        license=None if terms.license == OWN else terms.license,
+        identified_by=FILE,
+        revision=revision,
+        own=terms.license == OWN,
+        author=terms.author,
+        source=terms.source,
+        stated=said[0] if said else None,
+        problems=said[1] if said else (),
+    )
+
+
+def _items(name: str, revision: str, written: Any, catalogue: Catalogue) -> Iterator[Node]:
+    """One asset for all items with the same licence, author and source; each of them counts, whether a file matches it or not."""
+    if written is not None and not isinstance(written, dict):
+        raise _invalid(f"{FILE}: items", written, "a file or pattern each, with its license, author and source")
+    groups: dict[tuple[str | None, str, str], list[Item]] = {}
+    for title, fields in (written or {}).items():
+        if not title.strip():
+            raise _invalid(f"{FILE}: items", title, "a file or pattern")
+        where = f"{FILE}: items {title!r:.60}"
+        item = _terms(_known(fields, ITEM_FIELDS, where), flat(title), catalogue)
+        groups.setdefault((item.license, item.author, item.source), []).append(item)
+    for group in groups.values():
+        yield replace(_node(f"{name}/{titles(group)}", revision, group[0], None), items=tuple(group))
+
+
+def _stated(fields: Mapping[str, Any], folder: Path) -> tuple[Stated, tuple[Problem, ...]]:
+    """What is said of people and opt-outs, and what of it stands against any use."""
     persons, consent = fields.get("persons", "none"), fields.get("consent", False)
-    if persons not in ("none", "consented", "identifiable"):
-        text = f"{FILE}: persons is {persons!r:.60}; write none, consented or identifiable"
-        return [Problem(code="dataset_invalid", text=text, file=FILE)]
+    if persons not in PERSONS:
+        raise _invalid(f"{FILE}: persons", persons, "none, consented or identifiable")
     if not isinstance(consent, bool | str):
-        return [Problem(code="dataset_invalid", text=f"{FILE}: consent is {consent!r:.60}; write true, false or a path", file=FILE)]
-    if isinstance(consent, str) and not _is_record(folder / consent.strip(), folder):
-        text = f"{FILE}: the consent record {consent!r:.60} is not there; give the path of the file that holds it"
-        return [Problem(code="consent_record_missing", text=text, file=FILE)]
-    if persons != "none" and not consent:
+        raise _invalid(f"{FILE}: consent", consent, "true, false or a path")
+    minors = fields.get("minors")
+    if "minors" in fields and minors not in MINORS:
+        raise _invalid(f"{FILE}: minors", minors, "none or present")
+    checked, how, day = _opt_out(fields.get("opt_out"))
+    said = Stated(
+        persons=fields.get("persons"),
+        consent="stated" if consent is True else "recorded" if consent and _is_record(consent, folder) else "none",
+        minors=minors,
+        checked=checked,
+        checked_how=how,
+        checked_on=day,
+    )
+    return said, tuple(Problem(code=code, text=text, file=FILE) for code, text in _against(persons, consent, minors, folder))
+
+
+def _against(persons: str, consent: bool | str, minors: str | None, folder: Path) -> Iterator[tuple[str, str]]:
+    if minors == "present":
+        yield "minors_present", f"{FILE}: minors are shown; nothing is trained on pictures of them: leave those pictures out"
+    if isinstance(consent, str) and not _is_record(consent, folder):
+        text = f"{FILE}: the consent record {consent!r:.60} is not there; put the file beside the pictures and name it"
+        yield "consent_record_missing", text
+    elif persons != "none" and not consent:
         text = f"{FILE}: persons is {persons} and consent is {consent!r}; record their consent and name its file, or leave them out"
-        return [Problem(code="persons_without_consent", text=text, file=FILE)]
-    return []
+        yield "persons_without_consent", text
 
 
-def _is_record(path: Path, folder: Path) -> bool:
-    return path != folder and path.is_file() and path.stat().st_size > 0
+def _opt_out(written: Any) -> tuple[bool | None, str, date | None]:
+    """Whether it was looked up that no author has opted out, how, and when."""
+    if written is None:
+        return None, "", None
+    fields = _known(written, OPT_OUT_FIELDS, f"{FILE}: opt_out")
+    checked, day = fields.get("checked"), fields.get("date")
+    if not isinstance(checked, bool):
+        raise _invalid(f"{FILE}: opt_out.checked", checked, "true or false")
+    try:
+        day = date.fromisoformat(day) if isinstance(day, str) else day
+    except ValueError:
+        day = ""
+    if day is not None and type(day) is not date:
+        raise _invalid(f"{FILE}: opt_out.date", fields.get("date"), "the day of the check as YYYY-MM-DD")
+    return checked, _text(fields, "how", f"{FILE}: opt_out"), day
+
+
+def _is_record(written: str, folder: Path) -> bool:
+    """A file below the folder that is neither empty nor dataset.yaml itself; what lies elsewhere does not travel along."""
+    try:
+        path, inside = (folder / written.strip()).resolve(), folder.resolve()
+        return path.is_relative_to(inside) and path.name != FILE and path.is_file() and path.stat().st_size > 0
+    except (OSError, ValueError):
+        return False
+
+
+def _heard(node: Node) -> Node:
+    """The same; a source that names terms which bar paid use stands against whatever licence is given beside it."""
+    barred = restriction_in(node.source) or BARRING_LINK.search(node.source)
+    if not barred:
+        return node
+    text = f"{FILE}: source of {node.id} says {node.source[:100]!r}, which bars paid use; license has to say what the source says"
+    problem = Problem(code="dataset_source_contradicts", text=text, file=FILE, quote=node.source[:200])
+    return replace(node, problems=(*node.problems, problem))
+
+
+def _invalid(where: str, value: Any, wanted: str) -> SourceFailure:
+    return SourceFailure("dataset_invalid", f"{where} is {value!r:.60}; write {wanted}")

@@ -3,7 +3,9 @@
 LicensesError
 ├── BadReference     a base, component or dataset that is neither a folder nor a Hub id
 ├── BadPublisher     publisher.yaml with a field that can not be
+├── BadWaiver        a waiver or its evidence that can not be read, or that could never count
 ├── SourceFailure    evidence that could not be had; its code becomes the reason of a block
+├── BomInvalid       a bill of materials that its own schema refuses
 └── NoticesRefused   a duty to ship a text, and no text
 """
 
@@ -23,6 +25,16 @@ class BadReference(LicensesError):
 
 class BadPublisher(LicensesError):
     """A publisher profile that does not hold."""
+
+
+class BadWaiver(LicensesError):
+    """A waiver that does not hold as a file."""
+
+
+class BomInvalid(LicensesError):
+    """A bill of materials that does not hold: a fault of ours."""
+
+    exit_code = 1
 
 
 class NoticesRefused(LicensesError):

@@ -1,190 +1,285 @@
-"""The assets behind a base: its parts, its ancestors and the dataset, each a node; bounded, and a cycle is named."""
+"""The assets behind a base: its parts, its ancestors, what it was trained on and the dataset, each a node that is visited once."""
 
-import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from licenses import adapter as adapters
 from licenses.adapter import Adapter
-from licenses.catalogue import RANK, Catalogue, Model
-from licenses.dataset import OWN, declared
-from licenses.errors import SourceFailure, flat
-from licenses.evidence import Evidence, FolderSource, Part, Problem, gather
+from licenses.against import against_hub, against_part, against_source
+from licenses.ancestry import barred_parent, is_itself, parents_to_follow, unexplained, unresolved
+from licenses.archive import Archive
+from licenses.catalogue import Catalogue, Model
+from licenses.dataset import assets
+from licenses.errors import BadReference, SourceFailure, flat
+from licenses.evidence import Evidence, Parent, Part, Problem, Source
+from licenses.folder import FileSource, FolderSource
+from licenses.gathering import RESERVED, gather
 from licenses.hub import REPO, Hub, HubSource
-from licenses.node import Node
+from licenses.hub_answers import FILE, Listing
+from licenses.lineage import id_in, known_names
+from licenses.lookalike import barred_in_path, bears_the_name, skeleton, without_format
+from licenses.node import Edge, Node
 from licenses.policy import passes_on_paper
 from licenses.publisher import Publisher
 from licenses.reference import Reference, parse
+from licenses.relaxed import relaxed
+from licenses.training_data import against_data, is_repo, names_of
 from licenses.witnesses import Finding, weigh
 
 DEPTH_LIMIT = 8
-NODES_LIMIT = 24
-MIRROR_LENGTH = 8
+SOURCES_LIMIT = 32
+ACCELERATORS = ("lora", "accel", "lightning", "hyper", "lcm", "dmd", "distill")
 
 
 class Graph:
-    """Nodes in the order of discovery, the base first."""
+    """Nodes in the order of discovery, the base first, and edges from what is made to what it is made of."""
 
-    def __init__(self, *, hub: Hub, catalogue: Catalogue, publisher: Publisher, components: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        *,
+        hub: Hub,
+        catalogue: Catalogue,
+        publisher: Publisher,
+        components: Mapping[str, str],
+        archive: Archive | None = None,
+        waived: frozenset[str] = frozenset(),
+    ) -> None:
         self.hub, self.catalogue, self.publisher, self.components = hub, catalogue, publisher, components
+        self.archive, self.waived = archive or Archive(), waived
+        self.names = known_names(catalogue)
         self.nodes: list[Node] = []
+        self.edges: list[Edge] = []
+        self.evidence: dict[str, Evidence] = {}
+        self.seen: dict[tuple[str, str], str] = {}
 
     def add_base(self, reference: Reference) -> None:
         """The base with all that hangs on it, then the components that are loaded from elsewhere."""
-        self._visit(reference, "base", ())
+        base = self._visit(reference, "base", ())
         for role, written in sorted(self.components.items()):
-            self._visit(parse(written, None, self.catalogue), role, ())
+            if role in RESERVED:
+                raise BadReference(f"component {role}={written!r:.80}: {role} is a place of its own; name the part, such as vae")
+            relation = "accelerator" if any(sign in role.casefold() for sign in ACCELERATORS) else "component"
+            self._edge(base, self._visit(parse(written, None, self.catalogue), role, ()), relation)
 
     def add_dataset(self, written: str | Path) -> None:
-        """The dataset: a folder by its dataset.yaml, a repository by its own evidence."""
+        """The dataset: a folder by its dataset.yaml, a repository by its own evidence and its sources."""
         reference = parse(written, None, self.catalogue)
+        base = self.nodes[0].id
         if reference.folder is None:
-            self._visit(reference, "dataset", ())
+            self._edge(base, self._visit(reference, "dataset", ()), "dataset")
             return
-        said = declared(reference.folder, self.catalogue)
-        own = said.license == OWN
-        name = flat(reference.folder.resolve().name)
-        license = None if own else said.license
-        node = Node(id=name, role="dataset", license=license, identified_by="dataset.yaml", problems=said.problems, own=own)
-        self.nodes.append(replace(node, source=flat(said.source)))
+        for node in assets(reference.folder, self.catalogue):
+            self.nodes.append(replace(node, id=self._free(node.id, "dataset")))
+            self._edge(base, self.nodes[-1].id, "dataset")
 
     def add_adapter(self, adapter: Adapter) -> None:
-        """An adapter that was trained elsewhere, and the bases that its header names: their licences bind it too."""
-        self.nodes.append(adapters.declared(adapter, self.catalogue))
-        for name, is_repository in adapters.origins(adapter):
-            barred = [
-                model
-                for model in self.catalogue.models.values()
-                if _bears_the_name(name, model) and not passes_on_paper(model, self.publisher, self.catalogue)
-            ]
-            known = {node.id.casefold() for node in self.nodes}
-            for model in (one for one in barred if one.repo.casefold() not in known):
-                self._by_catalogue(model.repo, "ancestor", model)
+        """An adapter that was trained elsewhere, and the bases that its head names: their licences bind it too."""
+        base, beside = self.nodes[0].id, adapter.beside()
+        node = adapters.declared(adapter, beside, self.catalogue)
+        node = replace(node, id=self._free(node.id, "adapter"))
+        self.nodes.append(node)
+        self._edge(node.id, base, "adapter")
+        for name, is_repository in adapters.origins(adapter, beside):
+            barred = self._barred(name)
+            for model in barred:
+                self._edge(node.id, self._by_catalogue(model.repo, "ancestor", model), "ancestor")
             if not barred and is_repository:
-                self._visit(Reference(repo=name), "ancestor", ())
+                self._edge(node.id, self._visit(Reference(repo=name), "ancestor", (node.id,)), "ancestor")
 
-    def _visit(self, reference: Reference, role: str, trail: tuple[str, ...]) -> None:
-        if reference.folder is not None:
-            source = FolderSource(reference.folder)
-            self._weighed(gather(source), source.name, role, None, trail, ())
-            return
+    def finished(self) -> list[Node]:
+        """All nodes, with what only the whole tells: terms that were relaxed, and components that no parent has."""
+        found = [*relaxed(self.nodes, self.edges, self.catalogue), *unexplained(self.evidence, self.edges, self.components)]
+        for place, node in enumerate(self.nodes):
+            more = [problem for id, problem in found if id == node.id]
+            self.nodes[place] = replace(node, problems=tuple(dict.fromkeys([*node.problems, *more])))
+        return self.nodes
+
+    def _visit(self, reference: Reference, role: str, trail: tuple[str, ...]) -> str:
+        """The id of the node of a reference; one that was there before is not visited again."""
+        key = self._key(reference, role)
+        if key in self.seen:
+            return self.seen[key]
+        if reference.repo is None:
+            source = FileSource(reference.file) if reference.file is not None else FolderSource(reference.folder or Path())
+            id = self.seen[key] = self._free(source.name, role)
+            return self._weighed(source, id, role, None, trail, None)
+        row = self.catalogue.model(reference.repo) if role not in ("dataset", "source_data") else None
+        if row is not None and self._is_barred(row):
+            return self._by_catalogue(reference.repo, role, row)
+        id = self.seen[key] = self._free(reference.repo, role)
+        return self._from_hub(reference, id, role, row, trail)
+
+    def _is_barred(self, row: Model) -> bool:
+        """Not worth asking the Hub about, unless a waiver that counts is to be held against commit and text of it."""
+        return row.repo.casefold() not in self.waived and not passes_on_paper(row, self.publisher, self.catalogue)
+
+    def _key(self, reference: Reference, role: str) -> tuple[str, str]:
+        if reference.repo is None:
+            return "folder", str(reference.file or reference.folder)
+        kind = "dataset" if role in ("dataset", "source_data") else "model"
+        return f"{kind}@{reference.revision or ''}", reference.repo.casefold()
+
+    def _free(self, id: str, role: str) -> str:
+        """An id that no other node has: a dataset may be called as a model is, and a folder as another folder."""
+        taken = {node.id.casefold() for node in self.nodes}
+        return next(one for one in (id, *(f"{role}:{'+' * more}{id}" for more in range(999))) if one.casefold() not in taken)
+
+    def _edge(self, child: str, parent: str, relation: str) -> None:
+        edge = Edge(child=child, parent=parent, relation=relation)
+        if edge not in self.edges and child != parent:
+            self.edges.append(edge)
+
+    def _by_catalogue(self, repo: str, role: str, row: Model) -> str:
+        key = ("catalogue", row.repo.casefold())
+        if key not in self.seen:
+            self.seen[key] = self._free(repo, role)
+            self.nodes.append(Node(id=self.seen[key], role=role, license=row.license, identified_by="catalogue", row=row))
+        return self.seen[key]
+
+    def _from_hub(self, reference: Reference, id: str, role: str, row: Model | None, trail: tuple[str, ...]) -> str:
+        kind = "dataset" if role in ("dataset", "source_data") else "model"
         assert reference.repo is not None
-        row = self.catalogue.model(reference.repo)
-        if row is not None and not passes_on_paper(row, self.publisher, self.catalogue):
-            self._by_catalogue(reference.repo, role, row)
-        elif all(node.id.casefold() != reference.repo.casefold() for node in self.nodes):
-            self._from_hub(reference.repo, reference.revision, role, row, trail)
-
-    def _by_catalogue(self, repo: str, role: str, row: Model) -> None:
-        self.nodes.append(Node(id=repo, role=role, license=row.license, identified_by="catalogue", row=row))
-
-    def _from_hub(self, repo: str, revision: str | None, role: str, row: Model | None, trail: tuple[str, ...]) -> None:
-        kind = "dataset" if role == "dataset" else "model"
         try:
-            listing = self.hub.listing(repo, revision, kind)
+            listing = self.hub.listing(reference.repo, reference.revision, kind)
         except SourceFailure as failure:
-            problem = Problem(code=failure.code, text=str(failure))
-            self.nodes.append(Node(id=repo, role=role, license=None, identified_by="nothing", problems=(problem,), row=row))
-            return
-        renamed = self.catalogue.model(listing.repo)
-        if renamed is not None and not passes_on_paper(renamed, self.publisher, self.catalogue):
-            self._by_catalogue(listing.repo, role, renamed)
-            return
-        evidence = gather(HubSource(self.hub, listing, kind))
-        problems = []
-        tag = evidence.card.license if evidence.card else None
-        if listing.tag and (tag or "").casefold() != listing.tag.strip().casefold():
-            text = f"{repo}: the Hub lists licence {listing.tag!r:.40}, README.md at this commit says {tag!r:.40}; ask the author"
-            problems.append(Problem(code="tag_contradicts_hub", text=text, file="README.md"))
-        self._weighed(evidence, repo, role, renamed or row, trail, tuple(problems))
+            code, text = failure.code, str(failure)
+            if role == "source_data":
+                code, text = "data_unreachable", f"{text} (this model says that it was trained on {reference.repo})"
+            self._failed(id, role, Problem(code=code, text=text), row)
+            return id
+        self.archive.keep(id, FILE, listing.raw)
+        renamed = self.catalogue.model(listing.repo) if kind == "model" else None
+        if renamed is not None and self._is_barred(renamed):
+            return self._by_catalogue(listing.repo, role, renamed)
+        source = HubSource(self.hub, listing, kind, self.archive)
+        return self._weighed(source, id, role, renamed or row, trail, (listing, reference.repo))
+
+    def _failed(self, id: str, role: str, problem: Problem, row: Model | None = None) -> None:
+        self.nodes.append(Node(id=id, role=role, license=None, identified_by="nothing", problems=(problem,), row=row))
 
     def _weighed(
-        self, evidence: Evidence, id: str, role: str, row: Model | None, trail: tuple[str, ...], problems: tuple[Problem, ...]
-    ) -> None:
-        finding = weigh(evidence, row, self.catalogue)
-        problems = (*finding.problems, *problems, *self._against(evidence, finding, id, row))
-        node = _node(id, role, evidence, finding, row, problems)
-        place = len(self.nodes)
-        self.nodes.append(node)
+        self, source: Source, id: str, role: str, row: Model | None, trail: tuple[str, ...], hub: tuple[Listing, str] | None
+    ) -> str:
+        """Adds the node of a source, its parts, parents and training data."""
+        pin = source.pin if isinstance(source, HubSource) else ""
+        evidence = gather(source, partial(self.archive.keep, id, source=pin))
+        problems = [*against_hub(hub[0], evidence, hub[1])] if hub else []
+        if evidence.card is not None and evidence.card.bars_eu and not self.publisher.shuts_out(("EU",)):
+            text = f"the gate of {id} shuts the EU out; offer the endpoint elsewhere only, behind a geofence that is enforced"
+            problems.append(Problem(code="gate_restricts", text=text, file="README.md"))
+        if role == "source_data":
+            self.nodes.append(against_data(id, evidence, tuple(problems), self.catalogue))
+        else:
+            finding = weigh(evidence, row, self.catalogue, self.publisher.choice_for(id))
+            if role != "dataset":
+                problems += against_source(evidence, finding, id, row, self.components, self.catalogue, self.names)
+            self.nodes.append(_node(id, role, evidence, finding, row, (*finding.problems, *problems)))
+        self.nodes[-1] = replace(self.nodes[-1], gated=bool(hub and hub[0].gated))
+        place = len(self.nodes) - 1
+        self.evidence[id] = evidence
+        more = list(self._inside(evidence, id, role, row))
+        if role not in ("dataset", "source_data"):
+            more += self._ancestors(evidence, id, row, trail, hub)
+        more += self._sources(evidence, id, role, trail)
+        self.nodes[place] = replace(self.nodes[place], problems=tuple(dict.fromkeys([*self.nodes[place].problems, *more])))
+        return id
+
+    def _inside(self, evidence: Evidence, id: str, role: str, row: Model | None) -> list[Problem]:
+        """Component nodes of a source; those of an ancestor only where they say something of their own."""
+        base = self.nodes[-1]
         for part in evidence.parts:
-            if part.role not in self.components:
-                self.nodes.append(self._part(part, node))
-        for origin in evidence.origins:
-            known = self.catalogue.model(origin)
-            if known is not None and not passes_on_paper(known, self.publisher, self.catalogue):
-                self._by_catalogue(origin, "ancestor", known)
-        for parent in evidence.parents:
-            problem = self._ancestor(parent, (*trail, id.casefold()))
-            if problem is not None:
-                self.nodes[place] = replace(self.nodes[place], problems=(*self.nodes[place].problems, problem))
+            if part.role in self.components:
+                continue
+            node = self._part(part, base, row)
+            if role != "ancestor" or part.texts or node.problems:
+                self.nodes.append(replace(node, id=self._free(node.id, role)))
+                self._edge(id, self.nodes[-1].id, "component")
+            for known in self._origins(part, row):
+                self._edge(id, self._by_catalogue(known.repo, "ancestor", known), "component")
+        return []
 
-    def _ancestor(self, parent: str, trail: tuple[str, ...]) -> Problem | None:
-        """Visits a parent; a problem where it can not be followed."""
-        if not REPO.fullmatch(parent):
-            text = f"base_model {parent!r:.80} is not a Hub id; name the parent as owner/name, its licence binds this base too"
-            return Problem(code="ancestor_unresolved", text=text, file="README.md")
-        if parent.casefold() in trail:
-            return Problem(code="ancestor_cycle", text=f"base_model leads back to {parent}; name the true parent", file="README.md")
-        if len(trail) > DEPTH_LIMIT or len(self.nodes) >= NODES_LIMIT:
-            text = (
-                f"more than {DEPTH_LIMIT} generations or {NODES_LIMIT} assets stand behind this base; choose one nearer to its root"
-            )
-            return Problem(code="ancestors_too_many", text=text, file="README.md")
-        self._visit(Reference(repo=parent), "ancestor", trail)
-        return None
+    def _origins(self, part: Part, row: Model | None) -> Iterator[Model]:
+        """Models that stand against this publisher and that the config of a part says its weights are from."""
+        for origin in part.origins:
+            known = self.catalogue.model(id_in(origin) or "")
+            told = known is not None and known.license not in ("missing", "unknown")
+            if known is not None and told and not passes_on_paper(known, self.publisher, self.catalogue):
+                yield known
+            elif not told and row is None and (barred := barred_in_path(origin, self.catalogue)) is not None:
+                yield barred
 
-    def _part(self, part: Part, base: Node) -> Node:
+    def _part(self, part: Part, base: Node, row: Model | None) -> Node:
         """A component: by texts in its own folder where there are any, else covered by the base's text."""
         id = f"{base.id}/{part.role}"
-        if part.texts:
-            alone = Evidence(
-                name=id,
-                revision=base.revision,
-                card=None,
-                texts=part.texts,
-                parts=(),
-                pipeline=None,
-                parents=(),
-                origins=(),
-                problems=(),
-            )
+        if any(text.kind == "license" for text in part.texts):
+            alone = Evidence(name=id, revision=base.revision, texts=part.texts)
             finding = weigh(alone, None, self.catalogue)
             node = _node(id, part.role, alone, finding, None, finding.problems)
         else:
             node = replace(
-                base, id=id, role=part.role, identified_by="covered by the base", covered=True, extra=(), problems=(), row=None
+                base,
+                id=id,
+                role=part.role,
+                identified_by="covered by the base",
+                covered=True,
+                extra=part.texts,
+                problems=(),
+                row=None,
+                gated=False,
             )
-        known = self.catalogue.architectures
-        kinds = [(license, name) for prefix, license in known for name in part.architectures if _is_a(name, prefix)]
-        foreign = next(((license, name) for license, name in kinds if license != node.license), None)
-        if foreign is None:
-            return node
-        text = (
-            f"{part.role} is a {foreign[1]}, whose weights come under {self.catalogue.licenses[foreign[0]].name}, "
-            f"and no such text lies in {part.role}/; name its repository with --component {part.role}=OWNER/NAME"
-        )
-        return replace(node, problems=(*node.problems, Problem(code="component_license", text=text)))
+        return replace(node, problems=(*node.problems, *against_part(part, node.license, row, self.catalogue, self.names)))
 
-    def _against(self, evidence: Evidence, finding: Finding, id: str, row: Model | None) -> list[Problem]:
-        """What the catalogue holds against a source's own evidence."""
-        found = []
-        if row is not None and finding.license is not None and finding.license != row.license:
-            text = f"{id} is known under {row.license}, its files now say {finding.license}; have a person read the change"
-            found.append(Problem(code="license_changed", text=text))
-        for role in row.requires if row is not None else ():
-            if role not in self.components:
-                text = f"{id} is loaded with a {role} from elsewhere; name it with --component {role}=OWNER/NAME"
-                found.append(Problem(code="component_missing", text=text))
-        link = (evidence.card.license_link or "" if evidence.card else "").casefold()
-        for model in self.catalogue.models.values():
-            if model.repo.casefold() in link and _bars(model, self.catalogue):
-                text = f"license_link points at {model.repo}, whose licence bars this; ask the author which licence holds"
-                found.append(Problem(code="link_contradicts", text=text, file="README.md"))
-            if row is None and _bears_the_name(id, model) and _bars(model, self.catalogue):
-                text = f"{id} bears the name of {model.repo}, whose licence bars this; a copy keeps the licence of its original"
-                found.append(Problem(code="copy_of_barred", text=text))
-        return found
+    def _ancestors(
+        self, evidence: Evidence, id: str, row: Model | None, trail: tuple[str, ...], hub: tuple[Listing, str] | None
+    ) -> list[Problem]:
+        """Visits all parents that fields, the Hub or sentences name; a problem for each that can not be followed."""
+        own = {id.casefold(), *((hub[0].repo.casefold(), hub[1].casefold()) if hub else ())}
+        parents = parents_to_follow(evidence, id, row, hub[0] if hub else None, self.names)
+        problems = [self._ancestor(parent, id, own, evidence, trail) for parent in parents if not is_itself(parent, own)]
+        return [problem for problem in problems if problem is not None]
+
+    def _ancestor(self, parent: Parent, id: str, own: set[str], evidence: Evidence, trail: tuple[str, ...]) -> Problem | None:
+        """Visits a parent; a problem where it can not be followed."""
+        if not REPO.fullmatch(parent.name):
+            barred = barred_parent(parent, self.catalogue, self.names)
+            if barred is not None:
+                self._edge(id, self._by_catalogue(barred.repo, "ancestor", barred), parent.relation)
+            return unresolved(parent, evidence)
+        if parent.name.casefold() in own | {one.casefold() for one in trail}:
+            text = f"base_model leads back to {parent.name}; name the true parent"
+            return Problem(code="ancestor_cycle", text=text, file=parent.file, quote=parent.quote)
+        if self._is_too_far(trail):
+            text = f"more than {DEPTH_LIMIT} generations or {SOURCES_LIMIT} sources stand behind this base"
+            return Problem(code="ancestors_too_many", text=f"{text}; choose one nearer to its root", file=parent.file)
+        self._edge(id, self._visit(Reference(repo=parent.name), "ancestor", (*trail, *own)), parent.relation)
+        return None
+
+    def _is_too_far(self, trail: tuple[str, ...]) -> bool:
+        return len(trail) >= DEPTH_LIMIT or len(self.seen) >= SOURCES_LIMIT
+
+    def _sources(self, evidence: Evidence, id: str, role: str, trail: tuple[str, ...]) -> list[Problem]:
+        """Training data of a model and sources of a dataset; a name that is no repository blocks."""
+        problems = []
+        for name in names_of(evidence.card, role):
+            if not is_repo(name):
+                text = f"{id} says that it was made of {flat(name)[:80]!r}, which is no dataset on the Hub; name it as owner/name"
+                problems.append(Problem(code="data_unresolved", text=text, file="README.md"))
+            elif self._is_too_far(trail):
+                text = f"more than {SOURCES_LIMIT} sources stand behind {id}; choose a base with fewer"
+                problems.append(Problem(code="ancestors_too_many", text=text, file="README.md"))
+            else:
+                self._edge(id, self._visit(Reference(repo=name), "source_data", (*trail, id)), "source")
+        return problems
+
+    def _barred(self, name: str) -> list[Model]:
+        alias = self.names.models.get(skeleton(without_format(name)))
+        return [
+            model
+            for model in self.catalogue.models.values()
+            if (bears_the_name(name, model) or model is alias) and not passes_on_paper(model, self.publisher, self.catalogue)
+        ]
 
 
 def _node(id: str, role: str, evidence: Evidence, finding: Finding, row: Model | None, problems: tuple[Problem, ...]) -> Node:
@@ -201,25 +296,3 @@ def _node(id: str, role: str, evidence: Evidence, finding: Finding, row: Model |
         row=row,
         pipeline=evidence.pipeline,
     )
-
-
-def _bars(model: Model, catalogue: Catalogue) -> bool:
-    """The facts bar training or paid hosting for every publisher, by a licence that is known."""
-    if model.license in ("missing", "unknown"):
-        return False
-    licence = catalogue.licenses[model.license]
-    worst = max(
-        RANK[verdicts.get(use, "allow")]
-        for verdicts in (licence.verdict, model.verdict)
-        for use in ("train_adapter", "host_paid_inference")
-    )
-    return worst == RANK["block"]
-
-
-def _bears_the_name(id: str, model: Model) -> bool:
-    ours, theirs = (re.sub(r"[^a-z0-9]", "", name.casefold()) for name in (id.rpartition("/")[2], model.name))
-    return ours == theirs or (len(theirs) >= MIRROR_LENGTH and theirs in ours)
-
-
-def _is_a(name: str, prefix: str) -> bool:
-    return name.casefold().startswith(prefix.casefold())

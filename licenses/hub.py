@@ -1,32 +1,29 @@
 """The Hub as a source of evidence: one revision, a few small files, typed failures, no redirect off its own host."""
 
-import json
 import os
-import re
 import ssl
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from typing import Any, Protocol
 from urllib.parse import quote, urljoin, urlsplit
 
-from licenses.errors import SourceFailure
+from licenses.archive import Archive, pinned
+from licenses.errors import SourceFailure, flat
+from licenses.hub_answers import REPO, REVISION, Listing, listing_of, raise_for
+
+__all__ = ["REPO", "REVISION", "HttpHub", "Hub", "HubSource", "Listing"]
 
 LISTING_LIMIT = 8 << 20
 REDIRECTS = 4
 TIMEOUT_S = 10.0
-REPO = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}/[A-Za-z0-9][A-Za-z0-9._-]{0,95}")
-REVISION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,199}")
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Listing:
-    """A repository at one revision; `repo` is the name that the Hub gives it, which differs after a rename."""
-
-    repo: str
-    revision: str
-    files: tuple[str, ...]
-    tag: str | None
+AT_ONCE = 8
+OFFLINE = {"1", "ON", "YES", "TRUE"}
+FIELDS = {
+    "model": ("baseModels", "cardData", "disabled", "gated", "private", "sha", "siblings", "tags"),
+    "dataset": ("cardData", "disabled", "gated", "private", "sha", "siblings", "tags"),
+}
 
 
 class Hub(Protocol):
@@ -36,20 +33,41 @@ class Hub(Protocol):
     def read(self, repo: str, revision: str, path: str, limit: int, kind: str) -> bytes:
         """All bytes of a small file at a commit. SourceFailure with a reason code."""
 
+    def close(self) -> None:
+        """Lets go of connections; the next question opens them again."""
+
 
 class HubSource:
-    """A repository on the Hub, pinned to the commit that its listing named."""
+    """A repository on the Hub, pinned to the commit that its listing named; files are asked for several at a time."""
 
-    def __init__(self, hub: Hub, listing: Listing, kind: str) -> None:
-        self.hub, self.listing, self.kind = hub, listing, kind
+    def __init__(self, hub: Hub, listing: Listing, kind: str, archive: Archive | None = None) -> None:
+        self.hub, self.listing, self.kind, self.archive = hub, listing, kind, archive
         self.name = listing.repo
         self.revision: str | None = listing.revision
+
+    @property
+    def pin(self) -> str:
+        return pinned(self.kind, self.listing.repo, self.listing.revision)
 
     def files(self) -> tuple[str, ...]:
         return self.listing.files
 
-    def read(self, path: str, limit: int) -> bytes:
-        return self.hub.read(self.listing.repo, self.listing.revision, path, limit, self.kind)
+    def read(self, wanted: Mapping[str, int]) -> Mapping[str, bytes | SourceFailure]:
+        if not wanted:
+            return {}
+        with ThreadPoolExecutor(max_workers=min(AT_ONCE, len(wanted))) as pool:
+            return dict(zip(wanted, pool.map(self._one, wanted, wanted.values()), strict=True))
+
+    def header(self, path: str) -> Mapping[str, str]:
+        """Nothing: weights lie on other hosts, which are not asked."""
+        return {}
+
+    def _one(self, path: str, limit: int) -> bytes | SourceFailure:
+        raw = self.archive.recall(self.pin, path) if self.archive else None
+        try:
+            return raw if raw is not None else self.hub.read(self.listing.repo, self.listing.revision, path, limit, self.kind)
+        except SourceFailure as failure:
+            return failure
 
 
 class HttpHub:
@@ -58,58 +76,69 @@ class HttpHub:
     def __init__(self, *, endpoint: str | None = None, timeout_s: float = TIMEOUT_S) -> None:
         self.endpoint = (endpoint or os.environ.get("HF_ENDPOINT") or _default_endpoint()).rstrip("/")
         self.timeout_s = timeout_s
+        self._opened: Any = None
 
     def listing(self, repo: str, revision: str | None, kind: str) -> Listing:
         tail = f"/revision/{quote(revision, safe='')}" if revision else ""
-        raw = self._get(f"/api/{kind}s/{repo}{tail}", LISTING_LIMIT, repo)
-        try:
-            listing = _listing(json.loads(raw))
-        except (ValueError, RecursionError, KeyError, TypeError, AttributeError) as error:
-            raise SourceFailure(
-                "hub_bad_answer", f"{repo}: the Hub's answer does not hold ({error!s:.80}); try again later"
-            ) from None
-        if revision and re.fullmatch(r"[0-9a-f]{40}", revision) and listing.revision != revision:
-            text = f"{repo}: asked for commit {revision[:12]}, the Hub answered with {listing.revision[:12]}; check the revision"
-            raise SourceFailure("hub_bad_answer", text)
+        fields = "&".join(f"expand={field}" for field in FIELDS[kind])
+        listing = listing_of(self._get(f"/api/{kind}s/{repo}{tail}?{fields}", LISTING_LIMIT, repo), repo, revision)
+        if listing.disabled:
+            raise SourceFailure("hub_disabled", f"{repo} was taken down by the Hub; choose another base")
         return listing
 
     def read(self, repo: str, revision: str, path: str, limit: int, kind: str) -> bytes:
         prefix = "" if kind == "model" else f"/{kind}s"
-        return self._get(f"{prefix}/{repo}/resolve/{quote(revision, safe='')}/{quote(path)}", limit, f"{repo}: {path}")
+        return self._get(f"{prefix}/{repo}/resolve/{quote(revision, safe='')}/{quote(path)}", limit, f"{repo}: {flat(path)}")
+
+    def close(self) -> None:
+        client, self._opened = self._opened, None
+        if client is not None:
+            client.close()
+
+    def _client(self) -> Any:
+        import httpx
+
+        if self._opened is None:
+            limits = httpx.Limits(max_connections=AT_ONCE, max_keepalive_connections=AT_ONCE)
+            self._opened = httpx.Client(timeout=self.timeout_s, follow_redirects=False, verify=_trust(), limits=limits)
+        return self._opened
 
     def _get(self, path: str, limit: int, what: str) -> bytes:
         import httpx
 
-        if os.environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "ON", "YES", "TRUE"}:
-            raise SourceFailure(
-                "hub_unreachable", f"{what}: HF_HUB_OFFLINE is set, so the Hub is not asked; unset it or use a folder"
-            )
+        if os.environ.get("HF_HUB_OFFLINE", "").upper() in OFFLINE:
+            text = f"{what}: HF_HUB_OFFLINE is set, so the Hub is not asked; unset it or use a folder"
+            raise SourceFailure("hub_offline", text)
         try:
-            with httpx.Client(timeout=self.timeout_s, follow_redirects=False, verify=_trust()) as client:
-                return self._followed(client, self.endpoint + path, limit, what)
+            return self._followed(self.endpoint + path, limit, what)
         except httpx.TimeoutException:
             raise SourceFailure("hub_timeout", f"{what}: no answer within {self.timeout_s:g} s; {self._again}") from None
-        except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
-            reason = " ".join(str(error).split())[:100] or type(error).__name__
-            raise SourceFailure("hub_unreachable", f"{what}: the Hub can not be reached ({reason}); {self._again}") from None
+        except httpx.RemoteProtocolError as error:
+            raise SourceFailure("hub_cut_short", f"{what}: the answer broke off ({_why(error)}); {self._again}") from None
+        except (httpx.HTTPError, httpx.InvalidURL, ValueError, OSError) as error:
+            if isinstance(error, SourceFailure):
+                raise
+            if _is_tls(error):
+                text = f"{what}: the Hub's certificate does not hold ({_why(error)}); check HF_ENDPOINT and SSL_CERT_FILE"
+                raise SourceFailure("hub_tls_failed", text) from None
+            raise SourceFailure("hub_unreachable", f"{what}: the Hub can not be reached ({_why(error)}); {self._again}") from None
 
-    def _followed(self, client: Any, url: str, limit: int, what: str) -> bytes:
+    def _followed(self, url: str, limit: int, what: str) -> bytes:
         deadline = time.monotonic() + 3 * self.timeout_s
         for _ in range(REDIRECTS):
-            with client.stream("GET", url, headers=_headers()) as answer:
-                if answer.is_redirect:
+            with self._client().stream("GET", url, headers=_headers()) as answer:
+                if answer.has_redirect_location:
                     url = self._same_host(url, answer.headers["location"], what)
                     continue
-                _raise_for(answer, what)
+                raise_for(answer.status_code, answer.headers.get("x-error-code", ""), what)
                 return _body(answer, limit, deadline, what)
-        raise SourceFailure("hub_bad_answer", f"{what}: more than {REDIRECTS} redirects; check the name")
+        raise SourceFailure("hub_redirects", f"{what}: more than {REDIRECTS} redirects; check the name")
 
     def _same_host(self, url: str, location: str, what: str) -> str:
         target = urljoin(url, location)
         if urlsplit(target)[:2] != urlsplit(self.endpoint)[:2]:
-            raise SourceFailure(
-                "hub_bad_answer", f"{what}: sent to another host; a licence text has to lie in the repository itself"
-            )
+            text = f"{what}: sent to another host, which is not followed; a licence text has to lie in the repository itself"
+            raise SourceFailure("hub_other_host", text)
         return target
 
     @property
@@ -138,38 +167,27 @@ def _headers() -> dict[str, str]:
     return {"user-agent": "lorasmith", "accept-encoding": "identity"} | ({"authorization": f"Bearer {token}"} if token else {})
 
 
-def _listing(value: Any) -> Listing:
-    repo, revision = value.get("id") or value["modelId"], value["sha"]
-    files = tuple(sorted(one["rfilename"] for one in value["siblings"]))
-    if not (isinstance(repo, str) and REPO.fullmatch(repo) and isinstance(revision, str) and REVISION.fullmatch(revision)):
-        raise ValueError("id or sha is not what a repository has")
-    if not all(isinstance(path, str) and not path.startswith("/") and ".." not in path.split("/") for path in files):
-        raise ValueError("a file name leaves the repository")
-    tag = (value.get("cardData") or {}).get("license")
-    return Listing(repo=repo, revision=revision, files=files, tag=tag if isinstance(tag, str) else None)
+def _is_tls(error: BaseException) -> bool:
+    """A TLS failure stands somewhere behind the error that the client raises."""
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, ssl.SSLError):
+            return True
+        seen = seen.__cause__ or seen.__context__
+    return False
 
 
-def _raise_for(answer: Any, what: str) -> None:
-    status, code = answer.status_code, answer.headers.get("x-error-code", "")
-    if status == 200:
-        return
-    table = (
-        (code == "GatedRepo", "hub_gated", "asks for its terms to be accepted; accept them on its page and set HF_TOKEN"),
-        (code == "RevisionNotFound", "hub_revision_not_found", "has no such revision; name a commit of it"),
-        (code == "DisabledRepo", "hub_disabled", "was taken down by the Hub; choose another base"),
-        (code == "EntryNotFound", "hub_bad_answer", "is listed but not there; try again later"),
-        (code == "RepoNotFound" or status == 404, "hub_not_found", "does not exist, or is private; check the name or set HF_TOKEN"),
-        (status in (401, 403), "hub_refused", "was refused without a reason; check the name and HF_TOKEN"),
-        (status == 429, "hub_rate_limited", "was refused for too many requests; try again in some minutes"),
-        (status >= 500, "hub_error", f"could not be served (HTTP {status}); try again later"),
-    )
-    for holds, reason, text in table:
-        if holds:
-            raise SourceFailure(reason, f"{what} {text}")
-    raise SourceFailure("hub_bad_answer", f"{what} was answered with HTTP {status}; try again later")
+def _why(error: BaseException) -> str:
+    return flat(error)[:100] or type(error).__name__
 
 
 def _body(answer: Any, limit: int, deadline: float, what: str) -> bytes:
+    if answer.headers.get("content-encoding", "identity").strip().casefold() not in ("", "identity"):
+        text = f"{what}: the answer is compressed though that was not asked for, and is not unpacked; try again later"
+        raise SourceFailure("hub_compressed", text)
+    if not {"content-length", "transfer-encoding"} & set(answer.headers):
+        text = f"{what}: the answer has no length, so nobody can say whether it is whole; try again later"
+        raise SourceFailure("hub_cut_short", text)
     found = bytearray()
     for chunk in answer.iter_raw():
         found += chunk
@@ -179,5 +197,5 @@ def _body(answer: Any, limit: int, deadline: float, what: str) -> bytes:
             raise SourceFailure("hub_timeout", f"{what}: the answer did not end in time; try again later")
     length = answer.headers.get("content-length")
     if length is not None and length.isdigit() and int(length) != len(found):
-        raise SourceFailure("hub_bad_answer", f"{what}: {len(found)} of {length} bytes came; try again later")
+        raise SourceFailure("hub_cut_short", f"{what}: {len(found)} of {length} bytes came; try again later")
     return bytes(found)

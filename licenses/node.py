@@ -1,10 +1,26 @@
-"""One asset of the graph: base, ancestor, component or dataset, with what is known of its rights."""
+"""One asset of the graph: base, ancestor, component or dataset, with what is known of its rights, and what hangs on what."""
 
 from dataclasses import dataclass
 from typing import Any
 
 from licenses.catalogue import Model
 from licenses.evidence import Problem, TextFile
+from licenses.stated import Item, Stated
+
+DATA = ("dataset", "source_data")
+DERIVED = ("finetune", "adapter", "merge", "quantized", "ancestor")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Edge:
+    """`child` is made of, loaded with or trained on `parent`; relation: one of DERIVED, component, accelerator, dataset, source."""
+
+    child: str
+    parent: str
+    relation: str
+
+    def as_json(self) -> dict[str, str]:
+        return {"from": self.child, "to": self.parent, "relation": self.relation}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -23,8 +39,12 @@ class Node:
     row: Model | None = None
     own: bool = False
     covered: bool = False
+    author: str = ""
     source: str = ""
+    items: tuple[Item, ...] = ()
+    stated: Stated | None = None
     pipeline: str | None = None
+    gated: bool = False
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -34,4 +54,6 @@ class Node:
             "license": "own" if self.own else self.license,
             "identified_by": self.identified_by,
             "text_sha256": self.text.sha256 if self.text else None,
+            **({"gated": True} if self.gated else {}),
+            **({"items": [item.as_json() for item in self.items]} if self.items else {}),
         }

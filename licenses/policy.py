@@ -1,62 +1,123 @@
-"""What a use needs and whether it is given: pure functions over nodes, the catalogue and the publisher."""
+"""What a use needs and whether it is given: pure functions over nodes, the catalogue and the publisher on a day."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from datetime import date
 from typing import Any
 
+from licenses.ages import expired
 from licenses.catalogue import PAID_USES, RANK, USES, Catalogue, License, Model
+from licenses.conditions import lacks
 from licenses.errors import flat
 from licenses.evidence import Problem
-from licenses.node import Node
+from licenses.hard import HARD, WAIVABLE
+from licenses.node import DATA, Node
 from licenses.publisher import Publisher
 from licenses.verdict import ALLOWED, Reason, UseVerdict
+from licenses.waivers import Weighed, lifts
+
+__all__ = ["HARD", "decide", "judge", "passes_on_paper"]
 
 NON_COMMERCIAL = ("noncommercial", "research")
 HUMAN = "has to be judged by a person; until then choose another base"
+UNPROVEN = ("nothing", "tag", "catalogue")
+OF_DATA = ("ATTRIBUTION", "SHARE_ALIKE")
+Found = tuple[str, Reason]
 
 
-def decide(nodes: Iterable[Node], publisher: Publisher, catalogue: Catalogue) -> dict[str, UseVerdict]:
-    """The verdict of each use: the worst over all nodes, their reasons, and the union of their duties."""
+def decide(
+    nodes: Iterable[Node], publisher: Publisher, catalogue: Catalogue, *, as_of: date, waivers: Sequence[Weighed] = ()
+) -> dict[str, UseVerdict]:
+    """The verdict of each use: the worst over all nodes, their reasons in the order of nodes, and the union of their duties.
+
+    Verdict, duties and the set of reasons do not depend on the order. Hosting what has to be given to everybody who uses it
+    (public_weights) is distributing it: what stands against that is a condition of hosting.
+    """
     listed = list(nodes)
-    verdicts = {use: [judge(node, use, publisher, catalogue) for node in listed] for use in USES}
-    return {use: _worst(sorted(verdicts[use], key=lambda one: -RANK[one.verdict]), publisher) for use in USES}
+    judged = {use: [judge(node, use, publisher, catalogue, as_of=as_of, waivers=waivers) for node in listed] for use in USES}
+    if any(_is_open_to_users(node, catalogue) for node in listed):
+        barred = [one for one in judged["distribute_adapter"] if one.verdict not in ALLOWED]
+        judged["host_paid_inference"] += [replace(one, verdict="conditional") for one in barred]
+    return {use: _worst(sorted(judged[use], key=lambda one: -RANK[one.verdict]), waivers) for use in USES}
 
 
-def judge(node: Node, use: str, publisher: Publisher, catalogue: Catalogue) -> UseVerdict:
-    """The verdict of one use by one node: its problems, its licence, and what the catalogue knows of its repository."""
+def judge(
+    node: Node, use: str, publisher: Publisher, catalogue: Catalogue, *, as_of: date, waivers: Sequence[Weighed] = ()
+) -> UseVerdict:
+    """The verdict of one use by one node: its problems, its licence, what the catalogue knows of it, and how old that is."""
     licence = catalogue.licenses.get(node.license or "")
-    found = [("block", _of_problem(node, problem)) for problem in node.problems]
+    found = [*_against(node, licence, use, publisher, catalogue, as_of)]
+    found += [("conditional", _reason(node, "facts_expired", text)) for text in expired(node, licence, catalogue, as_of)]
+    found = [_waived(node, use, verdict, reason, waivers) for verdict, reason in found]
+    if node.identified_by in UNPROVEN and _worst_of(found) in ALLOWED and not any(reason.code == "waived" for _, reason in found):
+        text = f"{node.id}: nothing of it was read but its {node.identified_by}; only an exact text beside the weights allows"
+        found.append(("conditional", _reason(node, "license_unproven", text)))
+    return _verdict(node, licence, use, found)
+
+
+def passes_on_paper(model: Model, publisher: Publisher, catalogue: Catalogue, *, as_of: date | None = None) -> bool:
+    """Facts alone do not stand against training and hosting this model; its own evidence is still needed.
+
+    Without a day the age of facts does not count: whether a repository is worth asking at all.
+    """
+    day = as_of or model.as_of
+    node = Node(id=model.repo, role="base", license=model.license, identified_by="facts", row=model)
+    return all(judge(node, use, publisher, catalogue, as_of=day).verdict in ALLOWED for use in PAID_USES)
+
+
+def _against(
+    node: Node, licence: License | None, use: str, publisher: Publisher, catalogue: Catalogue, as_of: date
+) -> Iterator[Found]:
+    for problem in node.problems:
+        yield "block", _of_problem(node, problem)
     if licence is not None:
-        found += _of_license(node, licence, use, publisher, settled=not node.problems)
+        yield from _of_license(node, licence, use, publisher, as_of)
     elif not node.own and not node.problems:
-        found.append(("block", _reason(node, "license_unresolved", f"{node.id} has no licence that could be told; {HUMAN}")))
+        yield "block", _reason(node, "license_unresolved", f"{node.id} has no licence that could be told; {HUMAN}")
     if node.row is not None and use in node.row.verdict:
         text = f"{node.id}: {node.row.note or 'stricter than its licence'}"
-        found.append((node.row.verdict[use], _reason(node, "catalogue_restricts", text, confidence="medium")))
-    worst = max((verdict for verdict, _ in found), key=RANK.__getitem__, default="allow")
+        yield node.row.verdict[use], _reason(node, "catalogue_restricts", text, confidence="medium")
+
+
+def _waived(node: Node, use: str, verdict: str, reason: Reason, waivers: Sequence[Weighed]) -> Found:
+    """The same, or a duty where a waiver that counts lifts it; never for a hard block."""
+    if verdict in ALLOWED or reason.code in HARD or reason.code not in WAIVABLE or not lifts(waivers, node, use, reason):
+        return verdict, reason
+    return "duties", replace(reason, code="waived", text=f"WAIVED ({reason.code}) by a signed waiver: {reason.text}")
+
+
+def _verdict(node: Node, licence: License | None, use: str, found: list[Found]) -> UseVerdict:
+    worst = _worst_of(found)
     duties = _duties(node, licence, use) if licence and RANK[worst] < RANK["unclear"] else ()
     if worst == "allow" and duties:
         worst = "duties"
-    found.sort(key=lambda one: -RANK[one[0]])
-    kept = [reason for verdict, reason in found if worst in ALLOWED or verdict not in ALLOWED]
-    return UseVerdict(verdict="block" if worst == "unclear" else worst, reasons=tuple(kept), duties=duties)
+    ordered = sorted(found, key=lambda one: -RANK[one[0]])
+    kept = tuple(reason for verdict, reason in ordered if worst in ALLOWED or verdict not in ALLOWED or reason.code == "waived")
+    return UseVerdict(verdict="block" if worst == "unclear" else worst, reasons=kept, duties=duties)
 
 
-def passes_on_paper(model: Model, publisher: Publisher, catalogue: Catalogue) -> bool:
-    """Facts alone do not stand against training and hosting this model; its own evidence is still needed."""
-    node = Node(id=model.repo, role="base", license=model.license, identified_by="catalogue", row=model)
-    return all(judge(node, use, publisher, catalogue).verdict in ALLOWED for use in PAID_USES)
+def _worst_of(found: Iterable[Found]) -> str:
+    return max((verdict for verdict, _ in found), key=RANK.__getitem__, default="allow")
 
 
-def _worst(verdicts: list[UseVerdict], publisher: Publisher) -> UseVerdict:
-    worst = max((one.verdict for one in verdicts), key=RANK.__getitem__, default="block")
-    reasons = [reason for one in verdicts for reason in one.reasons if one.verdict == worst or one.verdict not in ALLOWED]
-    if worst in ALLOWED:
-        reasons = [reason for one in verdicts for reason in one.reasons]
-    elif publisher.waivers:
-        text = f"{len(publisher.waivers)} waiver(s) given; none carries a signature of a trusted key, so none counts"
-        reasons.append(Reason(code="waiver_void", node="publisher", text=text))
+def _worst(verdicts: list[UseVerdict], waivers: Sequence[Weighed]) -> UseVerdict:
+    if not verdicts:
+        text = "there is no asset to judge; name a base, by its folder or as owner/name"
+        return UseVerdict(verdict="block", reasons=(Reason(code="nothing_to_judge", node="publisher", text=text),), duties=())
+    worst = max((one.verdict for one in verdicts), key=RANK.__getitem__)
+    shown = [one for one in verdicts if worst in ALLOWED or one.verdict not in ALLOWED]
+    waived = [reason for one in verdicts for reason in one.reasons if reason.code == "waived"]
+    reasons = [*(reason for one in shown for reason in one.reasons), *waived, *_void(waivers)]
     duties = sorted({duty for one in verdicts for duty in one.duties}) if worst != "block" else []
     return UseVerdict(verdict=worst, reasons=tuple(dict.fromkeys(reasons)), duties=tuple(duties))
+
+
+def _void(waivers: Sequence[Weighed]) -> Iterator[Reason]:
+    """Waivers that do not count, said in every use; why each does not stands with the waiver itself."""
+    void = sum(not one.counted for one in waivers)
+    if void:
+        text = f"{void} of {len(waivers)} waiver(s) given does not count; why stands under waivers"
+        yield Reason(code="waiver_void", node="publisher", text=text)
 
 
 def _of_problem(node: Node, problem: Problem) -> Reason:
@@ -70,33 +131,32 @@ def _reason(node: Node, code: str, text: str, **fields: Any) -> Reason:
     return Reason(code=code, node=node.id, text=text, **fields)
 
 
-def _of_license(node: Node, licence: License, use: str, publisher: Publisher, *, settled: bool) -> list[tuple[str, Reason]]:
+def _of_license(node: Node, licence: License, use: str, publisher: Publisher, as_of: date) -> Iterator[Found]:
     verdict = licence.verdict[use]
-    if verdict in ALLOWED:
-        checks = _checks(licence, use, publisher)
-        if checks or not settled:
-            return [(level, _cited(node, licence, use, code, text)) for level, code, text in checks]
-        if node.covered:
-            return []
-        text = f"{node.id}: {licence.name} ({node.identified_by}). {licence.why}"
-        return [(verdict, _cited(node, licence, use, "licensed", text))]
+    if verdict not in (*ALLOWED, "conditional"):
+        code = "non_commercial" if licence.kind in NON_COMMERCIAL else "license_forbids"
+        code = "license_unclear" if verdict == "unclear" else code
+        yield verdict, _cited(node, licence, use, code, f"{node.id}: {_named(node, licence, use)}: {licence.why}")
+        return
+    lacking = lacks(licence, use, publisher, as_of)
+    for lack in lacking:
+        yield lack.verdict, _cited(node, licence, use, lack.code, lack.text)
     if verdict == "conditional":
-        return _conditional(node, licence, use, publisher)
-    code = "non_commercial" if licence.kind in NON_COMMERCIAL else "license_forbids"
-    if verdict == "unclear":
-        code = "license_unclear"
-    return [(verdict, _cited(node, licence, use, code, f"{node.id}: {_named(node, licence, use)}: {licence.why}"))]
+        yield from _conditional(node, licence, use, met=not lacking)
+    elif not lacking and not node.problems and not node.covered:
+        yield verdict, _cited(node, licence, use, "licensed", f"{node.id}: {licence.name} ({node.identified_by}). {licence.why}")
 
 
-def _conditional(node: Node, licence: License, use: str, publisher: Publisher) -> list[tuple[str, Reason]]:
-    checks = _checks(licence, use, publisher)
-    if checks:
-        return [(level, _cited(node, licence, use, code, text)) for level, code, text in checks]
-    if not _checkable(licence, use):
-        text = f"{node.id}: {_named(node, licence, use)}: {licence.why} This use {HUMAN}"
-        return [("conditional", _cited(node, licence, use, "needs_review", text))]
-    text = f"{node.id}: {licence.name} ({node.identified_by}), its conditions are met by the publisher's profile. {licence.why}"
-    return [("duties", _cited(node, licence, use, "conditions_met", text))]
+def _conditional(node: Node, licence: License, use: str, *, met: bool) -> Iterator[Found]:
+    """A condition that the profile settles and meets is a duty; one that it can not settle wants a person."""
+    if use not in licence.by_profile:
+        free = use == "distribute_adapter" and licence.kind in NON_COMMERCIAL
+        what = "The adapter may only be given away, free and for non-commercial use; this" if free else "This use"
+        text = f"{node.id}: {_named(node, licence, use)}: {licence.why} {what} {HUMAN}"
+        yield "conditional", _cited(node, licence, use, "free_only" if free else "needs_review", text)
+    elif met:
+        text = f"{node.id}: {licence.name} ({node.identified_by}), its conditions are met by the publisher's profile. {licence.why}"
+        yield "duties", _cited(node, licence, use, "conditions_met", text)
 
 
 def _named(node: Node, licence: License, use: str) -> str:
@@ -108,80 +168,29 @@ def _named(node: Node, licence: License, use: str) -> str:
 
 
 def _cited(node: Node, licence: License, use: str, code: str, text: str) -> Reason:
+    """A reason with its clause: the file is named only where it is the text that the quote was taken from."""
     clause = licence.clause(use, node.text_hash) if code != "licensed" else None
+    held = node.text if clause is None or (clause.text_hash is not None and clause.text_hash == node.text_hash) else None
     return _reason(
         node,
         code,
         text,
         quote=clause.quote if clause else "",
-        file=node.text.path if node.text else None,
-        sha256=node.text.sha256 if node.text else clause.text_hash if clause else None,
+        file=held.path if held else None,
+        sha256=held.sha256 if held else clause.text_hash if clause else None,
         confidence=licence.confidence,
     )
 
 
-def _checkable(licence: License, use: str) -> bool:
-    facts = (licence.revenue_cap_usd, licence.users_cap, licence.registration, licence.filters or None)
-    return any(fact is not None for fact in facts) or (licence.public_weights and use == "host_paid_inference")
-
-
-def _checks(licence: License, use: str, publisher: Publisher) -> list[tuple[str, str, str]]:
-    """What the publisher's profile lacks for a licence: (verdict, code, text) each; unknown is conditional, too much is a block."""
-    found = [*_caps(licence, publisher)]
-    if licence.registration and licence.id.casefold() not in publisher.registered:
-        text = f"{licence.name} asks for registration ({licence.registration}); register and list {licence.id} under registrations"
-        found.append(("conditional", "registration_missing", text))
-    if licence.territory_excluded and not publisher.shuts_out(licence.territory_excluded):
-        codes = ", ".join(licence.territory_excluded)
-        found.append(("block", "territory_excluded", f"{licence.name} grants nothing in {codes}; the endpoint is offered there"))
-    if licence.filters and not publisher.content_filters:
-        found.append(("block", "filters_required", f"{licence.name} asks for content filters; set content_filters: true"))
-    if licence.public_weights and use == "host_paid_inference" and not _shared_alike(licence, publisher):
-        text = f"{licence.name} asks to offer the adapter itself; set publish_weights: true and adapter_license: {licence.id}"
-        found.append(("conditional", "weights_not_public", text))
-    if "SHARE_ALIKE" in licence.duties and use == "distribute_adapter" and publisher.adapter_license not in (None, licence.id):
-        text = f"{licence.name} asks for the same licence on the adapter, which carries {publisher.adapter_license}"
-        found.append(("block", "share_alike_broken", text))
-    return found
-
-
-def _caps(licence: License, publisher: Publisher) -> Iterable[tuple[str, str, str]]:
-    table = (
-        (
-            "revenue_cap",
-            licence.revenue_cap_usd,
-            publisher.revenue,
-            "yearly revenue with affiliates (revenue_usd_ttm, affiliates_revenue_usd_ttm)",
-        ),
-        ("users_cap", licence.users_cap, publisher.monthly_users, "monthly users (monthly_users)"),
-    )
-    for code, cap, value, what in table:
-        if cap is None:
-            continue
-        if value is None:
-            yield (
-                "conditional",
-                f"{code}_unknown",
-                f"{licence.name} holds below {cap:,.0f} of {what}; state it in the publisher profile",
-            )
-        elif not value < cap:
-            yield (
-                "block",
-                f"{code}_exceeded",
-                f"{licence.name} holds below {cap:,.0f} of {what}, got {value:,.0f}; ask the licensor",
-            )
-
-
-def _shared_alike(licence: License, publisher: Publisher) -> bool:
-    return publisher.publish_weights and (publisher.adapter_license or "").casefold() == licence.id.casefold()
+def _is_open_to_users(node: Node, catalogue: Catalogue) -> bool:
+    licence = catalogue.licenses.get(node.license or "")
+    return licence is not None and licence.public_weights
 
 
 def _duties(node: Node, licence: License, use: str) -> tuple[str, ...]:
     """Duties of a licence for a use: training alone and selling pictures ask for none of the texts to travel along."""
-    if node.role == "dataset":
-        return tuple(
-            duty for duty in ("ATTRIBUTION", "SHARE_ALIKE") if duty in licence.duties or (duty == "ATTRIBUTION" and licence.duties)
-        )
+    if node.role in DATA:
+        return tuple(duty for duty in OF_DATA if duty in licence.duties or (duty == "ATTRIBUTION" and licence.duties))
     if licence.verdict[use] == "allow" and use in ("train_adapter", "sell_outputs"):
         return ()
     return licence.duties

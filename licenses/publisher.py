@@ -1,26 +1,37 @@
 """Who publishes: the facts about a publisher that licences ask for, cautious where nothing is said."""
 
+import re
 from collections.abc import Mapping
 from datetime import date
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
 
 from licenses.errors import BadPublisher
-
-WORLD = "WORLD"
+from licenses.territory import WORLD, plain, reached
 
 
 def _code(value: str) -> str:
-    code = value.strip().upper()
+    code = plain(value)
     if code != WORLD and not (len(code) == 2 and code.isascii() and code.isalpha()):
         raise ValueError("must be a two-letter ISO code, EU or WORLD")
     return code
 
 
+def _day(value: Any) -> Any:
+    """A plain date: a number or a time of day would be read as one too, and what is signed must read one way only."""
+    if type(value) is date or (isinstance(value, str) and re.fullmatch(r"\d{4}-\d{2}-\d{2}", value, re.ASCII)):
+        return value
+    raise ValueError("must be a date as YYYY-MM-DD")
+
+
+KINDS = ("constrained-str", "Waiver", "Registration")
+OF_ANOTHER_KIND = ("string_type", "model_type")  # of a field that may be text or a mapping, what the other kind would have wanted
 Amount = Annotated[float, Field(ge=0, allow_inf_nan=False, strict=True)]
 Text = Annotated[str, Field(min_length=1, max_length=200, pattern=r"\S")]
 Code = Annotated[str, AfterValidator(_code)]
+Place = Annotated[str, Field(min_length=1, max_length=4096, pattern=r"\S")]
+Day = Annotated[date, BeforeValidator(_day)]
 
 
 class Strict(BaseModel):
@@ -34,22 +45,26 @@ class Registration(Strict):
 
 
 class Waiver(Strict):
-    """A signed exception. None is trusted yet: a waiver is listed in the verdict as void."""
+    """An exception that an approver signs; `licenses.waivers` says whether it counts, and what it lacks where it does not."""
 
     repo: Text
     revision: Text
     text_sha256: Text | None = None
     use: Literal["train_adapter", "host_paid_inference", "distribute_adapter", "sell_outputs"] | None = None
+    publisher: Text | None = None
     by: Text
     reason: Text
-    evidence: Text
-    expires: date
+    evidence: Place
+    evidence_sha256: Text | None = None
+    signed: Day | None = None
+    expires: Day
     signature: Text | None = None
 
 
 class Publisher(Strict):
     """publisher.yaml; every absent field is the cautious default."""
 
+    name: Text | None = Field(None, description="Who publishes; waivers are bound to it.")
     revenue_usd_ttm: Amount | None = Field(None, description="Revenue of the last twelve months, USD; unknown fails every cap.")
     affiliates_revenue_usd_ttm: Amount | None = Field(None, description="The same for affiliates; 0 where there are none.")
     monthly_users: Amount | None = Field(None, description="Monthly users of all products; unknown fails every cap.")
@@ -59,7 +74,8 @@ class Publisher(Strict):
     publish_weights: bool = Field(False, strict=True, description="The adapter's weights are offered to everybody.")
     adapter_license: Text | None = Field(None, description="Licence id of the published adapter.")
     content_filters: bool = Field(True, strict=True, description="Inputs and outputs are filtered.")
-    waivers: tuple[Text | Waiver, ...] = Field((), description="Paths of signed waivers, or waivers inline.")
+    license_choices: Mapping[Text, Text] = Field({}, description="Licence id by repository or folder name that offers several.")
+    waivers: tuple[Place | Waiver, ...] = Field((), max_length=100, description="Paths of signed waivers, or waivers inline.")
 
     @field_validator("revenue_usd_ttm", "affiliates_revenue_usd_ttm", "monthly_users", mode="before")
     @classmethod
@@ -75,13 +91,18 @@ class Publisher(Strict):
             return None
         return self.revenue_usd_ttm + self.affiliates_revenue_usd_ttm
 
+    def choice_for(self, id: str) -> str | None:
+        """The licence that was chosen for an asset that offers several; None where nothing was chosen."""
+        return next((licence for asset, licence in self.license_choices.items() if asset.casefold() == id.casefold()), None)
+
     @property
     def registered(self) -> frozenset[str]:
+        """Licence ids as written, whatever their dates; whether one counts, `licenses.conditions` says."""
         return frozenset((one if isinstance(one, str) else one.id).strip().casefold() for one in self.registrations)
 
     def shuts_out(self, codes: tuple[str, ...]) -> bool:
-        """Every one of the codes is behind an enforced geofence and none is offered."""
-        return set(codes) <= set(self.geofence) and not set(codes) & set(self.territories)
+        """Every country of the codes is behind an enforced geofence, and none is offered by name."""
+        return not reached(codes, self.territories, self.geofence)
 
 
 def load_publisher(fields: Mapping[str, Any] | None) -> Publisher:
@@ -89,8 +110,9 @@ def load_publisher(fields: Mapping[str, Any] | None) -> Publisher:
     try:
         return Publisher.model_validate(dict(fields or {}))
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(one) for one in first["loc"]) or "publisher"
+        faults = error.errors()
+        first = next((one for one in faults if one["type"] not in OF_ANOTHER_KIND), faults[0])
+        place = ".".join(str(one) for one in first["loc"] if one not in KINDS) or "publisher"
         raise BadPublisher(
             f"publisher: {place}: {first['msg']}, got {first.get('input')!r:.60}; see contracts of publisher.yaml"
         ) from None

@@ -1,4 +1,4 @@
-"""A base, component or dataset as written by a person: a folder, owner/name, or hf://owner/name@revision."""
+"""A base, component or dataset as written by a person: a folder, a weights file, owner/name, or hf://owner/name@revision."""
 
 import re
 from dataclasses import dataclass
@@ -8,14 +8,16 @@ from licenses.catalogue import Catalogue
 from licenses.errors import BadReference
 from licenses.hub import REPO, REVISION
 
+WEIGHTS = (".safetensors", ".sft", ".gguf")
 HF = re.compile(r"hf://(?P<repo>[^@]+)(?:@(?P<revision>.+))?")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Reference:
-    """Exactly one of folder and repo is set."""
+    """Exactly one of folder, file and repo is set."""
 
     folder: Path | None = None
+    file: Path | None = None
     repo: str | None = None
     revision: str | None = None
 
@@ -31,8 +33,14 @@ def parse(written: str | Path, revision: str | None, catalogue: Catalogue) -> Re
         if revision:
             raise BadReference(f"{text!r} is a folder and has no revision {revision!r}; leave the revision out")
         return Reference(folder=folder)
+    if folder is not None and folder.suffix.casefold() in WEIGHTS and folder.is_file():
+        if revision:
+            raise BadReference(f"{text!r} is a file and has no revision {revision!r}; leave the revision out")
+        return Reference(file=folder)
     if not REPO.fullmatch(text):
-        raise BadReference(f"{text!r:.120} is neither a folder that exists nor a Hub id; write a path, or owner/name")
+        raise BadReference(
+            f"{text!r:.120} is neither a folder nor a weights file that exists, nor a Hub id; write a path, or owner/name"
+        )
     if revision is not None and not REVISION.fullmatch(revision):
         raise BadReference(f"revision {revision!r:.60} can not be one; name a branch, a tag or a commit")
     return Reference(repo=text, revision=revision)

@@ -29,13 +29,13 @@ def one_line(verdict: Mapping[str, Any]) -> str:
     base = flat(verdict["base"])
     if verdict["verdict"] in ALLOWED:
         duties = _union(verdict, "duties")
-        return f"base {base!r} may be used here: {_licenses(verdict)}; duties: {', '.join(duties) or 'none'}"
+        return f"base {base!r} may be used here: {_licenses(verdict)}; duties: {', '.join(duties) or 'none'}{_excepted(verdict)}"
     reasons = _against(verdict)
     first = reasons[0]
     more = f" ({len(reasons) - 1} more in the report.)" if len(reasons) > 1 else ""
     quote = f', it says "{flat(first["quote"])}"' if first["quote"] and first["quote"] not in first["text"] else ""
     said = flat(first["text"]).removeprefix(f"{base}: ").rstrip(".")
-    return f"base {base!r} may not be used here: {said}{quote}.{more}{_instead(verdict)}"
+    return f"base {base!r} may not be used here: {said}{quote}.{more}{_instead(verdict)}{_excepted(verdict)}"
 
 
 def markdown(verdict: Mapping[str, Any]) -> str:
@@ -48,6 +48,7 @@ def markdown(verdict: Mapping[str, Any]) -> str:
         "",
     ]
     parts += _table(("use", "verdict", "duties"), _use_rows(verdict))
+    parts += _section("Waivers", waiver_lines(verdict))
     for use, said in verdict["uses"].items():
         parts += ["", f"### {USE_NAMES[use].capitalize()}: {said['verdict']}", ""]
         parts += [line for reason in said["reasons"] for line in _reason_lines(reason)] or ["- nothing stands against it"]
@@ -87,10 +88,39 @@ def html(verdict: Mapping[str, Any]) -> str:
         f"<title>Licence report: {escape(str(verdict['base']))}</title><style>{STYLE}</style></head><body>"
         f"<h1>Licence report</h1><p class='{escape(verdict['verdict'])}'><strong>{escape(one_line(verdict))}</strong></p>"
         f"<p>{dated}, verdict <code>{escape(verdict['hash'])}</code>. {escape(NOT_ADVICE)}</p>"
-        f"<h2>Uses</h2>{_html_table(('use', 'verdict', 'duties'), _use_rows(verdict))}{uses}"
+        f"<h2>Uses</h2>{_html_table(('use', 'verdict', 'duties'), _use_rows(verdict))}{_waivers_html(verdict)}{uses}"
         f"<h2>Assets</h2>{_html_table(('asset', 'role', 'licence', 'told by', 'revision', 'text'), _node_rows(verdict))}{lists}"
         f"{'<h2>Texts to ship</h2>' + texts if texts else ''}</body></html>\n"
     )
+
+
+def waiver_lines(verdict: Mapping[str, Any]) -> list[str]:
+    """Each waiver in one line, those that count first: what is allowed only because a person signed for it."""
+    rows = sorted(verdict.get("waivers", ()), key=lambda row: not row["counted"])
+    return [_waiver_line(row) for row in rows]
+
+
+def _waiver_line(row: Mapping[str, Any]) -> str:
+    counts = "COUNTS" if row["counted"] else "DOES NOT COUNT"
+    if not row["repo"]:
+        return f"{counts}: {row['why']}"
+    use = USE_NAMES.get(row["use"] or "", "no use named")
+    said = "approved by" if row["counted"] else "in the name of"
+    return f"{counts}: {row['repo']}, {use}, {said} {row['by']!r} because {row['reason']!r}: {row['why']}"
+
+
+def _excepted(verdict: Mapping[str, Any]) -> str:
+    lines = [flat(line) for line in waiver_lines(verdict)]
+    more = f" ({len(lines) - 3} more in the report.)" if len(lines) > 3 else ""
+    return "".join(f" WAIVER {line.rstrip('.')}." for line in lines[:3]) + more
+
+
+def _waivers_html(verdict: Mapping[str, Any]) -> str:
+    rows = [
+        f"<li class='{'conditional' if line.startswith('COUNTS') else 'block'}'><strong>{escape(flat(line))}</strong></li>"
+        for line in waiver_lines(verdict)
+    ]
+    return f"<h2>Waivers</h2><ul>{''.join(rows)}</ul>" if rows else ""
 
 
 def _against(verdict: Mapping[str, Any]) -> list[Mapping[str, Any]]:
@@ -105,7 +135,9 @@ def _against(verdict: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 
 def _instead(verdict: Mapping[str, Any]) -> str:
-    return f" Bases of the same kind that pass: {', '.join(verdict['alternatives'])}." if verdict["alternatives"] else ""
+    if verdict["alternatives"]:
+        return f" Bases of the same kind that pass: {', '.join(verdict['alternatives'])}."
+    return f" {verdict['alternatives_note']}." if verdict.get("alternatives_note") else ""
 
 
 def _licenses(verdict: Mapping[str, Any]) -> str:

@@ -10,6 +10,8 @@ from licenses.catalogue import PAID_USES, RANK
 
 SCHEMA = "lorasmith/license-verdict/1"
 ALLOWED = ("allow", "duties")
+NOT_IDENTITY = ("schema", "base", "hash", "as_of", "evidence", "waivers")
+WAIVER_DATES = ("expires", "signed", "why")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,11 +37,19 @@ class LicenseVerdict:
     base: str
     uses: Mapping[str, UseVerdict]
     nodes: tuple[Mapping[str, Any], ...]
-    notices: tuple[Mapping[str, str], ...]
+    notices: tuple[Mapping[str, Any], ...]
     notice_lines: tuple[str, ...]
     display_lines: tuple[str, ...]
     alternatives: tuple[str, ...]
     as_of: str
+    alternatives_note: str = ""
+    edges: tuple[Mapping[str, str], ...] = ()
+    evidence: tuple[Mapping[str, Any], ...] = ()
+    waivers: tuple[Mapping[str, Any], ...] = ()
+    data: tuple[str, ...] = ()
+    flowdown: tuple[Mapping[str, str], ...] = ()
+    owed: tuple[Mapping[str, Any], ...] = ()
+    expression: str = ""
 
     @property
     def verdict(self) -> str:
@@ -61,12 +71,33 @@ class LicenseVerdict:
             "notice_lines": list(self.notice_lines),
             "display_lines": list(self.display_lines),
             "alternatives": list(self.alternatives),
+            "alternatives_note": self.alternatives_note,
+            "edges": [dict(edge) for edge in self.edges],
+            "evidence": [dict(file) for file in self.evidence],
+            "waivers": [dict(waiver) for waiver in self.waivers],
+            "data": list(self.data),
+            "flowdown": [dict(one) for one in self.flowdown],
+            "owed": [dict(one) for one in self.owed],
+            "expression": self.expression,
         }
         plain: dict[str, Any] = json.loads(json.dumps(content, ensure_ascii=False))
         return {"schema": SCHEMA, "base": self.base, "hash": identity(plain), "as_of": self.as_of} | plain
 
 
 def identity(content: Mapping[str, Any]) -> str:
-    """sha256 of a verdict's content without schema, base, hash and date: the same evidence gives the same identity anywhere."""
-    kept = {key: value for key, value in content.items() if key not in ("schema", "base", "hash", "as_of")}
-    return hashlib.sha256(json.dumps(kept, sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode()).hexdigest()
+    """sha256 of a verdict's content: the same findings give the same identity on any day, anywhere, in any order.
+
+    Left out: schema, base, hash and date, the log of what was fetched, and of a waiver its dates. Lists count as sets.
+    """
+    kept = {key: value for key, value in content.items() if key not in NOT_IDENTITY}
+    kept["waivers"] = [{key: one[key] for key in one if key not in WAIVER_DATES} for one in content.get("waivers", ())]
+    return hashlib.sha256(_canonical(kept).encode()).hexdigest()
+
+
+def _canonical(value: Any) -> str:
+    """JSON with sorted keys and sorted lists: the order in which assets were found says nothing about them."""
+    if isinstance(value, Mapping):
+        return "{" + ",".join(f"{json.dumps(str(key))}:{_canonical(value[key])}" for key in sorted(value)) + "}"
+    if isinstance(value, list | tuple):
+        return f"[{','.join(sorted(_canonical(one) for one in value))}]"
+    return json.dumps(value, ensure_ascii=False)

@@ -2,11 +2,14 @@
 
 from dataclasses import dataclass
 
+from licenses import spdx, tags
 from licenses.card import Card
 from licenses.catalogue import Catalogue, License, Model
 from licenses.evidence import Evidence, Problem, TextFile
 from licenses.identify import Match, identify
+from licenses.nearest import nearest
 from licenses.prose import restriction_in
+from licenses.tags import Tag
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -21,15 +24,20 @@ class Finding:
     problems: tuple[Problem, ...]
 
 
-def weigh(evidence: Evidence, row: Model | None, catalogue: Catalogue) -> Finding:
-    """The licence of a source by its own evidence; `row` can only clear prose that a person has read."""
+def weigh(evidence: Evidence, row: Model | None, catalogue: Catalogue, choice: str | None = None) -> Finding:
+    """The licence of a source by its own evidence; `row` can only clear prose that a person has read.
+
+    `choice` is the licence that the publisher chose where the tag offers several; the texts of the others are set aside.
+    """
     problems = list(evidence.problems)
-    matched = _matched(evidence.texts, catalogue, problems)
+    tag = tags.read(evidence.card.license, catalogue, choice) if evidence.card and evidence.card.license else None
+    declined = tag.offered - tag.licenses if tag is not None else frozenset()
+    matched = [one for one in _matched(evidence.texts, catalogue, problems) if one[1].known.license not in declined]
     licences = {match.known.license for _, match in matched if match.known.role == "license"}
     if len(licences) > 1:
         text = f"{evidence.name} holds texts of {', '.join(sorted(licences))}; keep the one that holds for the weights"
         problems.append(Problem(code="texts_disagree", text=text))
-    tagged = _tagged(evidence, catalogue, problems)
+    tagged = _tagged(evidence, tag, catalogue, problems)
     found = next(((file, match) for file, match in matched if match.known.role == "license"), None)
     license = next(iter(sorted(licences)), None)
     _compare(evidence, license, tagged, catalogue, problems)
@@ -40,7 +48,10 @@ def weigh(evidence: Evidence, row: Model | None, catalogue: Catalogue) -> Findin
         identified_by=found[1].by if found else "tag" if tagged else "nothing",
         text=found[0] if found else None,
         text_hash=found[1].hash if found else None,
-        extra=_extra(evidence.texts, catalogue.licenses.get(license or ""), problems),
+        extra=(
+            *_extra(evidence.texts, catalogue.licenses.get(license or ""), problems),
+            *(file for file, _ in matched if found is not None and file is not found[0]),
+        ),
         problems=tuple(problems),
     )
 
@@ -51,13 +62,21 @@ def _matched(texts: tuple[TextFile, ...], catalogue: Catalogue, problems: list[P
         match = identify(file.text, catalogue)
         if match:
             matched.append((file, match))
+            problems += _superseded(file, match)
             continue
         text = (
-            f"{file.path} is not the exact text of any licence in the catalogue{_title(file.text)}; "
+            f"{file.path} is not the exact text of any licence in the catalogue{_title(file.text)}{_like(file.text, catalogue)}; "
             "put the unchanged text there, or have a person read it and choose another base until then"
         )
         problems.append(Problem(code="text_unknown", text=text, file=file.path, sha256=file.sha256))
     return matched
+
+
+def _superseded(file: TextFile, match: Match) -> list[Problem]:
+    if not match.known.superseded:
+        return []
+    text = f"{file.path} is an older version ({match.known.version}): {match.known.superseded}; ask the author for the newer one"
+    return [Problem(code="text_superseded", text=text, file=file.path, sha256=file.sha256)]
 
 
 def _title(text: str) -> str:
@@ -65,7 +84,17 @@ def _title(text: str) -> str:
     return f' (it begins "{first[:60]}")' if first else " (it is empty)"
 
 
-def _tagged(evidence: Evidence, catalogue: Catalogue, problems: list[Problem]) -> frozenset[str]:
+def _like(text: str, catalogue: Catalogue) -> str:
+    """What the text looks like and where it differs; a suggestion for the reader, nothing rests on it."""
+    near = nearest(text, catalogue)
+    if near is None:
+        guess = spdx.guess(text)
+        return f", licenseclassifier takes it for {guess}" if guess else ""
+    named = f"{catalogue.licenses[near.license].name} {near.version}".strip()
+    return f", {near.similarity:.1%} like {named}: it {', it '.join(near.differences[:4]) or 'differs in its layout'}"
+
+
+def _tagged(evidence: Evidence, tag: Tag | None, catalogue: Catalogue, problems: list[Problem]) -> frozenset[str]:
     """Catalogue ids that tag and license_name stand for; empty where they say nothing that decides."""
     card = evidence.card
     if card is None:
@@ -73,11 +102,11 @@ def _tagged(evidence: Evidence, catalogue: Catalogue, problems: list[Problem]) -
     named = catalogue.licenses_of_name(card.license_name) if card.license_name else frozenset()
     if card.license_name and not named and card.license_name.casefold() != (card.license or "").casefold():
         _tag_problem(problems, "license_name_unknown", f"license_name {card.license_name!r:.60} is not in the catalogue")
-    if card.license is None or card.license.casefold() == "other":
+    if tag is None or card.license is None or card.license.casefold() == "other":
         return named
-    of_tag = catalogue.licenses_of_tag(card.license)
-    if not of_tag:
-        _tag_problem(problems, "tag_unknown", f"license {card.license!r:.60} is not in the catalogue")
+    if tag.code is not None:
+        _tag_problem(problems, tag.code, tag.text)
+    of_tag = tag.licenses
     if named and not named & of_tag:
         text = f"license says {card.license!r:.40} and license_name says {card.license_name!r:.60}; they contradict each other"
         _tag_problem(problems, "tag_contradicts_name", text)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from training.errors import BaseModelError
 from training.families import Family
+from training.fused import fuse
 from training.lokr import FACTOR, as_lora
 from training.presets import targets_for
 
@@ -53,6 +54,7 @@ def inject(
     parameters = {name: parameter for name, parameter in denoiser.named_parameters() if parameter.requires_grad}
     for parameter in parameters.values():
         parameter.data = parameter.data.float()
+    fuse(denoiser)
     return parameters
 
 

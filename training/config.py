@@ -36,11 +36,11 @@ class DatasetOptions:
     mask_background: float = 0.1  # weight of black, 0 to 1
     symmetric: bool = False  # the subject may be mirrored
     base: Path | str | None = None  # whose tokenizers say how long a caption may be: a folder or hf://owner/name@revision
-    detectors: Mapping[str, Path] = field(default_factory=dict)  # faces, nsfw: folder of a local model
+    detectors: Mapping[str, Path] = field(default_factory=dict)  # faces, nsfw: folder of a local model, not the installed one
     min_side: int | None = None  # None: half of the resolution
     held_out: Path | str | int | float = 0.2  # a folder, a number of pictures, or a fraction below 1
     max_pixels: int = 64_000_000
-    near_duplicate: int = 3  # differing bits of a 64-bit difference hash
+    near_duplicate: int = 28  # differing bits of a perceptual hash of 144
     minimum: int = 1  # training pictures
     multiple: int = 16  # what picture sides must be divisible by
     on_error: Literal["stop", "drop"] = "stop"

@@ -20,7 +20,7 @@ from training.errors import AdapterError
 from training.export import answer_of, load_adapter
 from training.families import Family
 from training.grid import grid
-from training.looks import PARTS, Eye, Look, Part
+from training.looks import PARTS, Eye, Look
 from training.sample import save_picture
 from training.scores import Scorers
 from training.shelf import Shelf
@@ -28,7 +28,6 @@ from training.shots import STRENGTHS, Shots, counted, shots_of
 from training.validation import HeldOut
 
 SCHEMA = "lorasmith/evaluation/1"
-_OF_BASE: tuple[Part, ...] = ("own", "neutral", "varied")
 
 Progress = Callable[[str, int, int], None]  # part ("loss", "samples"), done, total
 
@@ -61,7 +60,7 @@ def evaluate(subject: Subject, config: TrainConfig, out: Path, *, progress: Prog
     """
     shots = shots_of(subject.dataset)
     eye = _eye(subject, config, shots, progress)
-    base = eye.look(*_OF_BASE)
+    base = eye.look(*PARTS)
     plain = answer_of(subject.pipe, subject.family, subject.probe)
     champion = _champion(eye, subject.champion)
     twin = _twin(eye, subject)
@@ -92,7 +91,7 @@ def evaluate(subject: Subject, config: TrainConfig, out: Path, *, progress: Prog
 def _eye(subject: Subject, config: TrainConfig, shots: Shots, progress: Progress) -> Eye:
     champion, twin = isinstance(subject.champion, Path), _is_twin(subject)
     asked = len(subject.held_out) * (2 + champion + twin)
-    parts = (*_OF_BASE, *PARTS, *(["own"] if champion else []))
+    parts = (*PARTS, *PARTS, *(["own"] if champion else []))
     drew = sum(len(getattr(shots, part)) for part in parts) + len(set(STRENGTHS) - {0.0, 1.0})
     return Eye(
         pipe=subject.pipe,
@@ -150,8 +149,8 @@ def _measured(subject: Subject, shots: Shots, looks: Mapping[str, Look]) -> dict
     dataset, look = subject.dataset, subject.scorers.looks
     train, held_out = Shelf(dataset, "train"), Shelf(dataset, "held_out")
     own, neutral, varied = ({name: getattr(look, part) for name, look in looks.items()} for part in ("own", "neutral", "varied"))
-    samples = {_sample("adapter", index): picture for index, picture in enumerate(own["adapter"])}
-    recalled = {_sample("recalled", index): picture for index, picture in enumerate(_recalled(looks["adapter"]))}
+    samples = _named("adapter", own["base"], own["adapter"])
+    recalled = _named("recalled", _recalled(looks["base"]), _recalled(looks["adapter"]))
     prompts = [shot.prompt for shot in shots.neutral]
     return {
         "scores": measures.scores(
@@ -161,6 +160,10 @@ def _measured(subject: Subject, shots: Shots, looks: Mapping[str, Look]) -> dict
         "diversity": measures.diversity(look, varied, prompt=shots.varied[0].prompt, seeds=[shot.seed for shot in shots.varied]),
         "memorisation": measures.memorisation(look, samples, recalled, train, held_out),
     }
+
+
+def _named(name: str, base: Sequence[Image.Image], adapter: Sequence[Image.Image]) -> measures.Named:
+    return {_sample(name, index): pair for index, pair in enumerate(zip(base, adapter, strict=True))}
 
 
 def _recalled(look: Look) -> list[Image.Image]:

@@ -23,7 +23,7 @@ CHECKS = (
     "prompt_score",
     "concept_score",
 )
-CHANCE = 1e-3  # below it, pictures that are nearer to training pictures than usual are no accident
+CHANCE = 1e-3  # below it, training captions that gain more nearness to training pictures than others are no accident
 DEMANDED = frozenset({"held_out", "improvement", "sure", "strength_zero", "champion", "memorisation", "diversity"})
 
 
@@ -154,7 +154,7 @@ def _champion(evaluation: Mapping[str, Any], policy: GatePolicy) -> Check:
 
 
 def _memorisation(evaluation: Mapping[str, Any], policy: GatePolicy) -> Check:
-    """Copies by hash always, by embedding where there is one; a person looks where more than chance is nearer than usual."""
+    """Copies by hash always, by embedding where there is one; a person looks where training captions gain more than chance says."""
     name = "memorisation"
     if policy.copies is None:
         return _unasked(name, "not asked whether training pictures come back")
@@ -163,12 +163,11 @@ def _memorisation(evaluation: Mapping[str, Any], policy: GatePolicy) -> Check:
         return _unmeasured(name, f"memorisation was not measured{_reason(evaluation, name, 'hash')}", policy)
     copies = max(count for count in counts if count is not None)
     chance = _number(evaluation, name, "hash", "chance")
-    sentence = f"{copies:g} samples lie nearer to a training picture than half of what is usual, at most {policy.copies} allowed"
+    sentence = f"{copies:g} samples are copies, less than half as far from a training picture as any held-out picture and as the "
+    sentence += f"base's picture; at most {policy.copies} allowed"
     if copies <= policy.copies and chance is not None and chance < CHANCE:
-        sentence = (
-            f"{_number(evaluation, name, 'hash', 'nearer'):g} samples of training captions lie nearer to training pictures than "
-        )
-        sentence += f"any held-out picture does, which chance explains with {chance:.0e}"
+        sentence = "against the base, samples of training captions come nearer to training pictures than those of held-out "
+        sentence += f"captions do, which chance explains with {chance:.0e}"
         return _check(name, False, sentence, otherwise="review")
     return _check(name, copies <= policy.copies, sentence)
 

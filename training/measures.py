@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from training.comparison import unmeasured
-from training.distances import cosine, hamming, perceptual_hashes, pixel_distance
+from training.distances import Distances, Rows, cosine, hamming, perceptual_hashes, pixel_distance
 from training.memorisation import judged
 from training.scores import Scorer, Scorers, picture_scores, prompt_scores
 from training.shelf import Shelf
@@ -22,6 +22,7 @@ from training.shelf import Shelf
 Pictures = Sequence[Image.Image]
 Columns = Mapping[str, Pictures]
 Pair = tuple[int, int]
+Named = Mapping[str, tuple[Image.Image, Image.Image]]  # name -> the base's picture and the adapter's, same caption and seed
 
 
 def scores(scorers: Scorers, columns: Columns, prompts: Sequence[str], real: Pictures) -> dict[str, Any]:
@@ -60,24 +61,27 @@ def diversity(look: Scorer | str, columns: Columns, *, prompt: str, seeds: Seque
     return {"prompt": prompt, "seeds": list(seeds), **_in_both_spaces(look, apart)}
 
 
-def memorisation(
-    look: Scorer | str, samples: Mapping[str, Image.Image], recalled: Mapping[str, Image.Image], train: Shelf, held_out: Pictures
-) -> dict[str, Any]:
-    """The nearest training picture of each sample, by perceptual hash and by embedding.
+def memorisation(look: Scorer | str, own: Named, recalled: Named, train: Shelf, held_out: Pictures) -> dict[str, Any]:
+    """The nearest training picture of each sample, by perceptual hash and by embedding, judged by what the base draws.
 
-    Samples by name: of held-out captions, and `recalled` by training captions, where a copy is likeliest.
+    Samples of held-out captions (`own`), and those `recalled` by training captions, where a copy is likeliest.
     """
     if not len(train) * len(held_out):
         nothing = unmeasured("no picture was held out to judge by" if len(train) else "no training picture is here")
         return {"hash": nothing, "embedding": nothing}
-    names = {"samples": list(samples), "recalled": list(recalled), "pictures": train.names}
-    groups = (train, [*samples.values(), *recalled.values()], held_out)
-    known, drawn, kept = (perceptual_hashes(group) for group in groups)
-    by_hash = judged(hamming(drawn, known), hamming(kept, known), **names)
+    names = {"samples": list(own), "recalled": list(recalled), "pictures": train.names}
+    pairs = [*own.values(), *recalled.values()]
+    groups = ([base for base, _ in pairs], [drawn for _, drawn in pairs], held_out)
+
+    def seen(rows: Callable[[Pictures], Rows], apart: Callable[[Rows, Rows], Distances]) -> dict[str, Any]:
+        known = rows(train)
+        plain, drawn, kept = (apart(rows(group), known) for group in groups)
+        return judged(drawn, plain, kept, **names)
+
+    by_hash = seen(perceptual_hashes, hamming)
     if isinstance(look, str):
         return {"hash": by_hash, "embedding": unmeasured(look)}
-    known, drawn, kept = (look.pictures(group) for group in groups)
-    return {"hash": by_hash, "embedding": {"model": look.name, **judged(cosine(drawn, known), cosine(kept, known), **names)}}
+    return {"hash": by_hash, "embedding": {"model": look.name, **seen(look.pictures, cosine)}}
 
 
 _Distances = Callable[[Pictures, Sequence[Pair]], float]  # mean distance over pairs of the pictures

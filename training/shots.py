@@ -15,7 +15,7 @@ from training.families import Family
 from training.sample import Sampling, draw
 
 SHOWN, FIRST_SEED = 8, 1000
-NEUTRAL, VARIED, RECALLED = 2, 3, 3  # prompts without the trigger; seeds of one training caption; other training captions
+NEUTRAL, VARIED, RECALLED = 2, 3, 7  # prompts without the trigger; seeds of one training caption; other training captions
 STRENGTHS = (0.0, 0.25, 0.5, 0.75, 1.0)  # 0 is the base's picture, 1 the adapter's
 GENERAL = ("a wooden table with a lamp on it", "a mountain lake in the morning")  # where no caption can do without the trigger
 
@@ -37,7 +37,7 @@ class Shots:
     """What to draw.
 
     `own`: held-out captions; `neutral`: prompts that do not call the adapter; `varied`: a training caption at several seeds;
-    `recalled`: other training captions, asked of the adapter alone.
+    `recalled`: other training captions, with the first of `varied` as many as are shown.
     """
 
     shown: tuple[Picture, ...]

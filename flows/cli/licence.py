@@ -1,6 +1,7 @@
-"""license check and license report."""
+"""license check, license report and license environment."""
 
 import json
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -23,12 +24,17 @@ def check(
     dataset: Dataset = None,
     publisher: Publisher = None,
     as_json: Annotated[bool, typer.Option("--json", help="The whole verdict as JSON.")] = False,
+    sarif: Annotated[Path | None, typer.Option(help="Write the reasons there as SARIF 2.1.0, for code scanning.")] = None,
 ) -> None:
     """May this base be trained on and hosted for money? Exit 0 yes, 3 no.
 
     Example: lorasmith license check black-forest-labs/FLUX.1-dev
     """
     verdict, code = judged(base, revision, component, dataset, publisher)
+    if sarif:
+        from licenses.sarif import of_verdict
+
+        write_sarif(sarif, of_verdict(verdict, file=str(publisher) if publisher else None))
     if as_json:
         print(json.dumps(verdict, indent=2, ensure_ascii=False))
     else:
@@ -60,11 +66,98 @@ def report(
     raise typer.Exit(code)
 
 
+@app.command()
+def drift(
+    base: Annotated[list[str] | None, typer.Option(help="A base that is waited for, may be repeated.")] = None,
+    target: Annotated[str | None, typer.Option(help="sandbox or fal; without it both.")] = None,
+    publisher: Publisher = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Every change, with the clauses that came and went.")] = False,
+    sarif: Annotated[Path | None, typer.Option(help="Write the changes there as SARIF 2.1.0, for code scanning.")] = None,
+) -> None:
+    """Have the terms of what is live changed since they were accepted? Exit 0 no, 3 yes, 5 where somebody could not be asked.
+
+    Example: lorasmith license drift --sarif drift.sarif
+    """
+    from flows import recheck
+    from flows.job_file import read_publisher
+
+    chosen = recheck.target_named(target)
+    asked = list(recheck.every(chosen, base or [], read_publisher(publisher) if publisher else {}))
+    rows = [row for _, row in asked if isinstance(row, dict)]
+    faults = [f"{name}: {error}" for name, error in asked if not isinstance(error, dict)]
+    if sarif:
+        write_sarif(sarif, [one | {"subject": row["app"] or row["base"]} for row in rows for one in row["changes"]])
+    if as_json:
+        print(json.dumps({"releases": rows, "faults": faults}, indent=2, ensure_ascii=False))
+    else:
+        from flows.drift_text import as_markdown
+
+        print(as_markdown(rows), end="")
+    for fault in faults:
+        print(f"lorasmith: {fault}", file=sys.stderr)
+    states = {row["state"] for row in rows}
+    raise typer.Exit(3 if "re-review" in states else 5 if faults or "unconfirmed" in states else 0)
+
+
+@app.command()
+def reviewed(
+    app_name: Annotated[
+        str, typer.Argument(metavar="APP_OR_BASE", help="The app of a live release, or a base that is waited for.")
+    ],
+    by: Annotated[str, typer.Option(help="Who read what changed.")],
+    reason: Annotated[str, typer.Option(help="Why it may go on.")],
+    target: Annotated[str, typer.Option(help="sandbox or fal.")] = "sandbox",
+) -> None:
+    """A person has read what changed and it may go on: retraining is free again, later checks compare with these terms.
+
+    Example: lorasmith license reviewed emoji-3d --by "A. Person" --reason "only the address of the licensor changed"
+    """
+    from flows import recheck
+
+    accepted = recheck.accept(app_name, recheck.target_named(target) or "sandbox", by=by, reason=reason)
+    print(f"{app_name}: accepted as of verdict {accepted[:12]} by {by}")
+
+
+@app.command()
+def environment(
+    package: Annotated[list[str] | None, typer.Argument(help="Packages; without any, what a packaged app installs.")] = None,
+    every: Annotated[bool, typer.Option("--all", help="Every package that is installed here.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Each package with what it declares and what its files hold.")] = False,
+) -> None:
+    """May these Python packages, and what they require, be deployed? Exit 0 yes, 3 no.
+
+    Example: lorasmith license environment
+    """
+    from licenses.environment import as_json as plain
+    from licenses.environment import installed
+    from serving.release.app_toml import requirements
+
+    packages = installed(None if every else package or requirements())
+    said = plain(packages)
+    if as_json:
+        print(json.dumps(said, indent=2, ensure_ascii=False))
+    else:
+        for name, version, finding in ((one.name, one.version, finding) for one in packages for finding in one.findings):
+            print(f"{name} {version}: {finding.code}: {finding.text}")
+        print(f"{len(packages)} packages, {sum(bool(one.findings) for one in packages)} that may not be deployed")
+    raise typer.Exit(0 if said["verdict"] == "allow" else 3)
+
+
+def write_sarif(file: Path, findings: list[dict[str, Any]]) -> None:
+    from importlib.metadata import version
+
+    from flows.records import write_json
+    from licenses.sarif import sarif
+
+    write_json(file, sarif(findings, version=version("lorasmith")))
+
+
 def judged(
     base: str, revision: str | None, component: list[str] | None, dataset: str | None, publisher: Path | None
 ) -> tuple[dict[str, Any], int]:
     from flows.errors import JobError
     from flows.job_file import read_publisher
+    from flows.rights import trust_for
     from licenses.check import check
     from licenses.publisher import load_publisher
 
@@ -72,11 +165,13 @@ def judged(
     for role, equals, repo in parts:
         if not (role and equals and repo):
             raise JobError(f"--component {role}{equals}{repo}: write ROLE=REPO, such as vae=owner/name")
+    profile = load_publisher(read_publisher(publisher) if publisher else {})
     verdict = check(
         base,
         revision=revision,
         components={role: repo for role, _, repo in parts},
         dataset=dataset,
-        publisher=load_publisher(read_publisher(publisher) if publisher else {}),
+        publisher=profile,
+        trust=trust_for(profile),
     )
     return verdict.as_json(), verdict.exit_code

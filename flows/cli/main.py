@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from flows.cli import captions, families, interrupt, job, licence, plan, publish, sandbox, status, tools
+from flows.cli import captions, families, interrupt, job, keys, licence, plan, publish, sandbox, status, tools, waiver
 
 UNWRITABLE = (
     "No space left on device",
@@ -46,6 +46,8 @@ def options(
 for commands in (job, plan, publish, tools, status, captions, families):
     commands.register(app)
 app.add_typer(licence.app, name="license")
+app.add_typer(waiver.app, name="waiver")
+app.add_typer(keys.app, name="keys")
 app.add_typer(sandbox.app, name="sandbox")
 app.add_typer(job.app, name="job")
 

@@ -84,7 +84,7 @@ def preflight(path: Path) -> "Job":
 
 def allowed(job: "Job") -> "Job":
     """The job, once its licences allow it: before Prefect is imported, before anything is downloaded."""
-    from flows import rights
+    from flows import papers, rights
     from flows.progress import say
     from flows.settings import require_usable
 
@@ -92,6 +92,7 @@ def allowed(job: "Job") -> "Job":
     if not rights.is_allowed(verdict):
         say(f"license report: {rights.keep_report(verdict).path / 'report.html'}")
     rights.require_allowed(verdict)
+    papers.require_fulfilled(job, verdict)
     require_usable(job)
     return job
 

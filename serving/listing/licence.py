@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from serving.listing.facts import name_of
-from serving.listing.model import Licence, LicenceNode, Notice
+from serving.listing.model import Licence, LicenceNode, Notice, Restriction
 
+FREE = frozenset({"own", "cc0-1.0", "unlicense"})
 PAID_USES = ("train_adapter", "host_paid_inference")
 DUTIES = {
     "LICENSE_COPY": "Ship the full licence text",
@@ -57,6 +58,36 @@ def licence_of(verdict: Mapping[str, Any]) -> Licence:
         notice_lines=tuple(verdict.get("notice_lines", ())),
         display_lines=tuple(verdict.get("display_lines", ())),
         notices=tuple(Notice(file=notice["file"], text=notice["text"]) for notice in verdict.get("notices", ())),
+        expression=str(verdict.get("expression", "")),
+        claim=claim_of(nodes),
+        terms=lines_in("TERMS.md", verdict),
+        restrictions=tuple(restriction(one) for one in verdict.get("flowdown", ())),
+        credits=lines_in("ATTRIBUTION.md", verdict),
+        data=tuple(verdict.get("data", ())),
+        names=tuple(line for row in verdict.get("owed", ()) if row["by"] == "name" for line in row["lines"]),
+    )
+
+
+def claim_of(nodes: tuple[LicenceNode, ...]) -> str | None:
+    """The adapter's own licence, where every other part comes under it too or is free of terms: a card never claims looser ones."""
+    own = next((node.license.lower() for node in nodes if node.role == "adapter"), None)
+    others = {node.license.lower() for node in nodes if node.role != "adapter"}
+    return own if own is not None and others <= {own, *FREE} else None
+
+
+def lines_in(file: str, verdict: Mapping[str, Any]) -> tuple[str, ...]:
+    """The lines that duties want in a paper of the package, each once."""
+    rows = (row for row in verdict.get("owed", ()) if row["files"] and row["files"][0] == file)
+    return tuple(dict.fromkeys(line for row in rows for line in row["lines"]))
+
+
+def restriction(one: Mapping[str, Any]) -> Restriction:
+    return Restriction(
+        license=str(one.get("license", "")),
+        node=name_of(str(one.get("node", ""))),
+        file=one["file"],
+        section=str(one.get("section", "")),
+        text=one["text"],
     )
 
 

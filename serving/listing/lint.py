@@ -152,6 +152,11 @@ def rights(listing: Listing) -> Iterator[Finding]:
     for line in listing.licence.display_lines:
         if not line.strip():
             yield error("licence", "licence.display_lines", "one is empty; a line that a licence demands can not be blank")
+    title, names = listing.metadata.display_name, listing.licence.names
+    if names and not title.casefold().startswith(tuple(name.casefold() for name in names)):
+        yield error(
+            "licence", "title", f"got {title!r}; a licence wants it to begin with {' or '.join(map(repr, names))}: name it so"
+        )
 
 
 def market(listing: Listing) -> Iterator[Finding]:

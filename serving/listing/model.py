@@ -180,8 +180,18 @@ class Notice(Part):
     text: str
 
 
+class Restriction(Part):
+    """Use restrictions that bind callers: the text, or only the file of the licence where they stand."""
+
+    license: str
+    node: str
+    file: str
+    section: str
+    text: str
+
+
 class Licence(Part):
-    """The verdict on every right that the endpoint rests on."""
+    """The verdict on every right that the endpoint rests on. `claim`: what the card may name as the adapter's licence."""
 
     name: str
     ids: tuple[str, ...]
@@ -192,6 +202,15 @@ class Licence(Part):
     notice_lines: tuple[str, ...]
     display_lines: tuple[str, ...]
     notices: tuple[Notice, ...]
+    expression: str = Field("", description="SPDX expression of all licences together")
+    claim: str | None = None
+    terms: tuple[str, ...] = Field((), description="What callers are bound to, a sentence each")
+    restrictions: tuple[Restriction, ...] = ()
+    credits: tuple[str, ...] = Field((), description="Who made what the work is built on")
+    data: tuple[str, ...] = Field((), description="What the publisher states about the training data")
+    names: tuple[str, ...] = Field(
+        (), description="Beginnings, one of which the title must have where a licence has a rule for names"
+    )
 
 
 class Smoke(Part):

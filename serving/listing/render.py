@@ -99,9 +99,9 @@ def mail_body(listing: Listing) -> str:
 def front_matter(listing: Listing) -> dict[str, Any]:
     """YAML of the card. A base that is no Hub id is left out: the Hub would link it to somebody else's model."""
     facts = listing.facts
-    licence = next((node.license.lower() for node in listing.licence.nodes if node.role == "adapter"), "")
+    claim = listing.licence.claim
     front: dict[str, Any] = (
-        {"license": licence} if licence in HUB_LICENCES else {"license": "other", "license_name": "served-not-distributed"}
+        {"license": claim} if claim in HUB_LICENCES else {"license": "other", "license_name": "served-not-distributed"}
     )
     if HUB_ID.fullmatch(facts.base):
         front |= {"base_model": facts.base, "base_model_relation": "adapter"}

@@ -10,6 +10,7 @@ ReleaseError                     exit code 1
 ├── PackageError                 bundle, base or settings can not become a package (exit code 2)
 │   └── Tampered                 a file of a package is not the one that was packed
 ├── NotPermitted                 the licence verdict does not allow paid inference (exit code 3)
+│   └── DutyOpen                 a duty of a licence has nothing in the package that fulfils it
 └── PlatformError                exit code 5
     ├── TargetRefused            host and target do not belong together, or a key is missing (exit code 2)
     ├── WrongKey                 the platform does not know the key
@@ -69,6 +70,10 @@ class NotPermitted(ReleaseError):
     """The licence verdict does not allow host_paid_inference."""
 
     exit_code: ClassVar[int] = 3
+
+
+class DutyOpen(NotPermitted):
+    """A duty that comes with a licence is not fulfilled by the package."""
 
 
 class PlatformError(ReleaseError):

@@ -15,6 +15,7 @@ from typing import Any
 import serving.app
 from serving.app.settings import Adapter, Base, Inference, Limits, Pipeline, Settings, Size
 from serving.release.app_toml import AppSettings, app_toml
+from serving.release.duties import require_duties
 from serving.release.errors import NotPermitted, PackageError, Tampered
 from serving.release.lint import lint
 from serving.release.weights import copy_base, verify_safetensors
@@ -25,6 +26,9 @@ APP_FOLDER = "lora_app"
 _SCHEMA = "lorasmith/app-package/1"
 _REVISION = re.compile(r"[0-9a-f]{40}")
 _PAYS = {"allow", "duties"}
+_PAPERS = ("NOTICE", "MODIFICATIONS.md", "ATTRIBUTION.md", "TERMS.md", "ATTESTATIONS.md", "duties.json", "bom.json")
+_NEEDED = ("NOTICE", "duties.json", "bom.json")
+_FETCHED = ("as_of", "evidence")  # of the verdict: when, and the log of what was read; the same rights make the same package
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,7 +55,8 @@ def build_package(
     """Write the package of an AdapterBundle into the empty folder `out`.
 
     base: folder with the base's weights, packed with it; None takes them from the Hub at `base_revision` (40 hex digits).
-    notices: folder with NOTICE and, where there are any, LICENSES/. Raises NotPermitted (licence) and PackageError (the rest).
+    notices: folder with NOTICE, duties.json, bom.json and what else the duties of the verdict ask for. Raises NotPermitted
+    (licence), DutyOpen (a duty that nothing fulfils) and PackageError (the rest).
     """
     require_permission(verdict, base_ref)
     if out.exists() and any(out.iterdir()):
@@ -63,10 +68,11 @@ def build_package(
     if base is not None:
         copy_base(base, out / "base")
     _copy_notices(notices, out)
-    _write_json(out / "verdict.json", {key: value for key, value in verdict.items() if key != "as_of"})
-    _write(out / "MODEL_CARD.md", model_card if model_card is not None else _model_card(settings.name, base_ref, manifest))
+    _write_json(out / "verdict.json", {key: value for key, value in verdict.items() if key not in _FETCHED})
+    _write(out / "MODEL_CARD.md", model_card if model_card is not None else _model_card(settings.name, base_ref, manifest, verdict))
     described = _app_settings(settings, manifest, base=base, base_ref=base_ref, base_revision=base_revision)
     _write_json(out / "settings.json", described.model_dump(by_alias=True))
+    require_duties(out, verdict, name=settings.name)
     _write(out / "pyproject.toml", app_toml(settings, entry_point=f"{APP_FOLDER}.app:LoraApp", files=_runtime_files(out)))
     package = _seal(settings.name, out)
     if findings := lint(out):
@@ -158,10 +164,11 @@ def _copy_app(target: Path) -> None:
 
 
 def _copy_notices(notices: Path, out: Path) -> None:
-    if not (notices / "NOTICE").is_file():
-        raise PackageError(f"notices {notices} have no file NOTICE: write them from the licence verdict first")
-    _copy(notices / "NOTICE", out / "NOTICE")
-    for path in sorted((notices / "LICENSES").rglob("*")):
+    for name in _NEEDED:
+        if not (notices / name).is_file():
+            raise PackageError(f"notices {notices} have no file {name}: write them from the licence verdict first")
+    papers = [notices / name for name in _PAPERS] + sorted((notices / "LICENSES").rglob("*"))
+    for path in papers:
         if path.is_file():
             _copy(path, out / path.relative_to(notices))
 
@@ -213,11 +220,14 @@ def _write(path: Path, text: str) -> None:
     os.replace(partial, path)
 
 
-def _model_card(name: str, base_ref: str, manifest: Mapping[str, Any]) -> str:
+def _model_card(name: str, base_ref: str, manifest: Mapping[str, Any], verdict: Mapping[str, Any]) -> str:
     dataset = manifest.get("dataset", {})
     trigger = f"Write `{manifest['trigger']}` in the prompt.\n" if manifest.get("trigger") else ""
+    lines = "".join(f"\n{line}\n" for line in verdict.get("display_lines", ()))
+    whole = f" Together they are `{verdict['expression']}`." if verdict.get("expression") else ""
     return (
         f"# {name}\n\nA LoRA of rank {manifest.get('rank')} on {Path(base_ref).name} ({manifest['family']}), "
         f"trained on {dataset.get('train')} pictures (licence {dataset.get('license')}).\n"
-        f"Recommended strength {manifest.get('scale', 1.0)}.\n{trigger}\nThe licences that apply are in LICENSES/ and NOTICE.\n"
+        f"Recommended strength {manifest.get('scale', 1.0)}.\n{trigger}{lines}\n"
+        f"The licences that apply are in LICENSES/ and NOTICE, the terms for callers, where there are any, in TERMS.md.{whole}\n"
     )

@@ -60,7 +60,7 @@ def small_job(tmp_path_factory: pytest.TempPathFactory) -> Path:
     raw["dataset"] |= {"path": some_of(demo / "pictures", folder, 16), "held_out": some_of(demo / "held_out", folder, 5)}
     raw["training"] |= {"steps": 8, "batch_size": 4}
     raw["inference"]["steps"] = 4
-    raw["gate"] = {"require_learned": False, "max_copies": None}  # so few pictures are too few to judge copies by
+    raw["gate"] = {"require_learned": False}
     file = folder / "job.yaml"
     file.write_text(yaml.safe_dump(raw))
     return file

@@ -14,6 +14,7 @@ FORMATS = {
     "adapter-bundle": "bundle/*/content/manifest.json",
     "evaluation": "bundle/*/content/evaluation.json",
     "app-package": "package/*/content/package.json",
+    "duties": "package/*/content/duties.json",
     "listing": "listing/*/content/listing.json",
 }
 

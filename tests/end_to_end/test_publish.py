@@ -115,7 +115,7 @@ def test_scheduled_deployments_run_without_parameters(deployed_run: str, prefect
     if deployment.startswith("license"):
         (row,) = json.loads((home / "license-report.json").read_text())["releases"]
         assert row["verdict"] in ("allow", "duties")
-        assert row["changed"] is False
+        assert (row["state"], row["changes"]) == ("unchanged", [])
 
 
 def test_a_wrong_parameter_is_refused_when_the_run_is_made(prefect: Prefect) -> None:

@@ -3,7 +3,7 @@
 import json
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from hashlib import sha1, sha256
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -11,11 +11,22 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
+ODD: Mapping[str, tuple[int, Mapping[str, str], bytes]] = {
+    "compressed": (200, {"content-encoding": "gzip"}, b"\x1f\x8b\x08"),
+    "another port": (302, {"location": "http://127.0.0.1:9/file"}, b""),
+    "another scheme": (307, {"location": "https://127.0.0.1/file"}, b""),
+    "loop": (302, {}, b""),
+    "nowhere": (302, {}, b""),
+    "no reason": (403, {}, b""),
+    "no reason given": (404, {}, b""),
+    "teapot": (418, {}, b""),
+    "gone": (404, {"x-error-code": "EntryNotFound"}, b""),
+}
 
 
 @dataclass
 class Repo:
-    """A repository as served; `fault` is gated, missing, disabled, broken, slow, garbage, huge, elsewhere or short."""
+    """A repository as served: `api` is merged into the answer about it, `fault` is one of those that `_faulty` knows."""
 
     files: dict[str, bytes] = field(default_factory=dict)
     kind: str = "model"
@@ -24,6 +35,7 @@ class Repo:
     name: str = ""
     card_data: Mapping[str, Any] | None = None
     gated_files: bool = False
+    api: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass
@@ -109,16 +121,33 @@ class _Handler(BaseHTTPRequestHandler):
         elif repo.fault == "short" and not api:
             self._send(200, b"cut", {"content-length": "4000"}, body)
             self.close_connection = True
+        elif repo.fault in ODD and not api:
+            status, headers, raw = ODD[repo.fault]
+            self._send(status, raw, {**headers, **({"location": self.path} if repo.fault == "loop" else {})}, body)
+            self.close_connection = True
+        elif repo.fault == "endless" and not api:
+            self._stream()
         else:
             return False
         return True
+
+    def _stream(self) -> None:
+        """Chunks without an end; the client has to go first."""
+        self.send_response(200)
+        self.send_header("transfer-encoding", "chunked")
+        self.end_headers()
+        with suppress(OSError):
+            while True:
+                self.wfile.write(b"10000\r\n" + b"x" * 0x10000 + b"\r\n")
+        self.close_connection = True
 
     def _listing(self, repo: Repo, wanted: str, body: bool) -> None:
         if wanted not in (repo.commit, "main"):
             return self._refuse(404, "RevisionNotFound", body)
         siblings = [{"rfilename": path} for path in sorted(repo.files)]
         value = {"id": repo.name, "modelId": repo.name, "sha": repo.commit, "siblings": siblings, "private": False, "gated": False}
-        raw = json.dumps(value | ({"cardData": repo.card_data} if repo.card_data is not None else {})).encode()
+        value |= {"cardData": repo.card_data} if repo.card_data is not None else {}
+        raw = json.dumps(value | dict(repo.api)).encode()
         return self._send(200, raw, {"content-type": "application/json"}, body)
 
     def _tree(self, repo: Repo, wanted: str, body: bool) -> None:

@@ -41,8 +41,8 @@ def test_a_repository_with_the_exact_text_passes(hub: LoopbackHub, repo: str) ->
         ("broken", "hub_error"),
         ("throttled", "hub_rate_limited"),
         ("garbage", "hub_bad_answer"),
-        ("elsewhere", "hub_bad_answer"),
-        ("short", "hub_unreachable"),
+        ("elsewhere", "hub_other_host"),
+        ("short", "hub_cut_short"),
     ],
 )
 def test_each_refusal_is_a_block_with_its_own_reason(hub: LoopbackHub, repo: str, fault: str, code: str) -> None:
@@ -67,7 +67,7 @@ def test_a_hub_that_is_not_there_and_one_that_is_slow(hub: LoopbackHub) -> None:
 
 def test_offline_is_asked_nothing_and_allows_nothing(hub: LoopbackHub, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    assert codes(check(ALLOWED_ID)) == {"hub_unreachable"}
+    assert codes(check(ALLOWED_ID)) == {"hub_offline"}
     assert hub.requests == []
 
 
@@ -192,5 +192,5 @@ def test_no_token_leaves_for_another_host(hub: LoopbackHub, monkeypatch: pytest.
     hub.add("a/elsewhere", GOOD, fault="elsewhere")
     monkeypatch.setenv("HF_TOKEN", "hf_secret")
     verdict = check("a/elsewhere")
-    assert "hub_bad_answer" in codes(verdict)
+    assert "hub_other_host" in codes(verdict)
     assert "hf_secret" not in json.dumps(verdict.as_json())

@@ -6,7 +6,10 @@ import random
 import pytest
 
 from licenses.catalogue import KnownText, load
+from licenses.fields import is_name
 from licenses.identify import identify, text_hash
+from licenses.nearest import nearest
+from licenses.words import marks_hash
 from tests.licenses.conftest import APACHE
 
 MIT_BODY = """Permission is hereby granted, free of charge, to any person obtaining a copy
@@ -43,6 +46,10 @@ SOFTWARE.
         ),
         pytest.param("Copyright (c) 2019-2024 A. B. and contributors. All rights reserved.\n" + MIT_BODY, "mit", id="two years"),
         pytest.param(MIT_BODY, "mit", id="mit body alone"),
+        pytest.param("# MIT License\n\n> Copyright (c) 2024 Jane Doe\n\n" + MIT_BODY, "mit", id="mit in markdown"),
+        pytest.param(MIT_BODY.replace('"', "“"), "mit", id="other quotes"),
+        pytest.param(MIT_BODY.replace(" ", "\u00a0"), "mit", id="blanks that do not break"),
+        pytest.param(APACHE.replace("\n", "\n> "), "apache-2.0", id="apache as a quotation"),
     ],
 )
 def test_an_exact_text_is_told(text: str, license: str) -> None:
@@ -70,6 +77,25 @@ def test_an_exact_text_is_told(text: str, license: str) -> None:
         pytest.param("Copyright (c) 2024 Jane <noncommercial-only>\n" + MIT_BODY, id="a condition in brackets"),
         pytest.param("Copyright (c) 2024 you may not sell what this makes\n" + MIT_BODY, id="a sentence as a holder"),
         pytest.param(MIT_BODY + "\nThe Software shall be used for Good, not Evil.", id="a famous rider"),
+        pytest.param(MIT_BODY.replace("the rights", "the\u200b rights"), id="a sign of no width"),
+        pytest.param(MIT_BODY.replace("the rights", "the \u202erights\u202c"), id="a passage turned round"),
+        pytest.param(MIT_BODY.replace("without restriction", "without re\u00adstriction"), id="a soft hyphen"),
+        pytest.param(MIT_BODY.replace("rights", "rіghts"), id="a foreign letter that looks alike"),
+        pytest.param(MIT_BODY.replace("rights", "ｒｉｇｈｔｓ"), id="wide letters"),
+        pytest.param(MIT_BODY.replace("sublicense", "~~sublicense~~"), id="a word struck out"),
+        pytest.param(MIT_BODY.replace("and/or sell", "and/or <!-- sell -->"), id="a word in a comment"),
+        pytest.param(f"<!-- {MIT_BODY} -->", id="all of it in a comment"),
+        pytest.param(MIT_BODY.replace("the rights", "the r̶i̶g̶h̶t̶s̶"), id="letters struck out"),
+        pytest.param(APACHE.replace("fifty percent (50%)", "fifty percent (50$)"), id="another sign"),
+        pytest.param(APACHE.replace("Version 2.0", "Version 2,0", 1), id="a number written otherwise"),
+        pytest.param(APACHE + MIT_BODY, id="two licences in one file"),
+        pytest.param(MIT_BODY + MIT_BODY, id="twice"),
+        pytest.param(f"Our model is great. We chose the MIT license:\n\n{MIT_BODY}\nHave fun.", id="quoted in prose"),
+        pytest.param("BSD 3-Clause License\n\n" + MIT_BODY, id="the title of another licence"),
+        pytest.param(MIT_BODY.replace("permit persons", "not permit persons"), id="a not"),
+        pytest.param(MIT_BODY + "Copyright (c) 2024 You May\nCopyright (c) 2024 Not Sell It\n", id="over two holder lines"),
+        pytest.param("".join(f"Copyright (c) 2024 Name{n}\n" for n in range(40)) + MIT_BODY, id="forty holders"),
+        pytest.param("Copyright (c) 2024 " + " " * 400 + "Jane Doe\n" + MIT_BODY, id="a holder behind a long gap"),
     ],
 )
 def test_a_changed_text_is_never_told(text: str) -> None:
@@ -99,3 +125,83 @@ def test_a_text_added_to_the_catalogue_is_told_by_its_hash_alone() -> None:
     assert match is not None
     assert match.known.license == "cc-by-nc-4.0"
     assert identify(APACHE.partition("APPENDIX")[0] + words, catalogue) is None
+
+
+@pytest.mark.parametrize(
+    "holder",
+    [
+        "Jane Doe",
+        "J. R. Doe Jr.",
+        "Jane Doe <jane@leaves.example>",
+        "Jane Doe and contributors",
+        "Jane Doe (https://leaves.example)",
+        "the respective authors",
+        "The Leaves Authors (see AUTHORS)",
+        "leaves-ai",
+        "01.AI",
+        "Leaves Inc. and its affiliates",
+        "The Regents of the University of Leaves",
+        "Leaves Technology Co., Ltd.",
+        "North Leaves Laboratory of Artificial Intelligence",
+        "fal - Features & Labels, Inc.",
+        "The Apache Software Foundation",
+        "Ångström Müller",
+        "<copyright holders>",
+        "[name of copyright owner]",
+    ],
+)
+def test_a_holder_is_a_name(holder: str) -> None:
+    assert is_name(holder)
+
+
+@pytest.mark.parametrize(
+    "holder",
+    [
+        "Jane Doe (CC-BY-NC)",
+        "Jane Doe (NC)",
+        "Jane Doe N. C.",
+        "Jane Doe, Inference Providers Excluded",
+        "Companies Pay First",
+        "Jane Doe Gewerblich Untersagt",
+        "Acme Hobby Users Exclusively",
+        "Acme. Hobby Users",
+        "Acme Inc Hobbyists Exclusively",
+        "Jane Doe 30 days trial",
+        "Jane Doe <nc@only>",
+        "Jane Doe = Ask",
+        "Zum Forschen",
+        "Jane Doe - Ask Before Sale",
+        "Jane Doe: Ohne Verkauf",
+        "Jane Doe 商用禁止",
+        "Solo Per Ricerca",
+        "Jane Doe; Academia Edition",
+        "you may not sell",
+        "Four Words Without Body",
+        "",
+        "!!!",
+    ],
+)
+def test_a_holder_that_could_carry_a_condition_is_text(holder: str) -> None:
+    assert not is_name(holder)
+
+
+def test_amounts_are_part_of_an_exact_text() -> None:
+    words = "You may use this below $1,000,000 of revenue."
+    known = KnownText(license="cc-by-nc-4.0", marks=marks_hash(words))
+    catalogue = dataclasses.replace(load(), texts={text_hash(words): known})
+    assert identify(words.upper(), catalogue) is not None
+    for changed in ("1.000.000", "1,000.000", "1 000 000", "10,000,000"):
+        assert identify(words.replace("1,000,000", changed), catalogue) is None
+    assert identify(words.replace("$", "€"), catalogue) is None
+    assert identify(words.replace("below", "below >"), catalogue) is None
+
+
+@pytest.mark.parametrize("piece", [" ", "\n", ". ", "1.", "<a.", "Copyright (c) 2024 ,", "> ", "(a) ", "neither the name of a "])
+def test_a_hostile_text_is_read_in_one_pass(piece: str) -> None:
+    text = (piece * 400_000)[:400_000]
+    assert identify(text, load()) is None
+    assert nearest(text, load()) is None
+
+
+def test_every_known_amount_and_sign_is_on_record() -> None:
+    assert all(known.marks for known in load().texts.values())

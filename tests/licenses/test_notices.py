@@ -1,17 +1,20 @@
 """What ships: the bytes that were found, and a refusal where a text is owed and absent."""
 
 import copy
+import json
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 
 from licenses import notices, report
 from licenses.check import check
 from licenses.errors import NoticesRefused
+from licenses.fulfilment import fulfilled
 from licenses.verdict import identity
-from tests.licenses.conftest import APACHE, FolderOf
+from tests.licenses.conftest import APACHE, ROOT, FolderOf
 from tests.licenses.loopback_hub import LoopbackHub
 from tests.licenses.test_folder import GOOD, card
 from tests.licenses.test_identify import MIT_BODY
@@ -27,14 +30,23 @@ def verdict(folder: FolderOf) -> dict[str, Any]:
 
 def test_the_bytes_of_the_folder_are_shipped(verdict: dict[str, Any], tmp_path: Path) -> None:
     out = tmp_path / "out"
-    assert notices.write(verdict, out) == ["LICENSES/apache-2.0.notice.txt", "LICENSES/apache-2.0.txt", "NOTICE"]
+    papers = [
+        "ATTRIBUTION.md",
+        "LICENSES/apache-2.0.notice.txt",
+        "LICENSES/apache-2.0.txt",
+        "MODIFICATIONS.md",
+        "NOTICE",
+        "duties.json",
+    ]
+    assert notices.write(verdict, out) == papers
     assert (out / "LICENSES/apache-2.0.txt").read_bytes() == APACHE.encode()
     assert (out / "LICENSES/apache-2.0.notice.txt").read_bytes() == b"Noto\r\n"
     notice = (out / "NOTICE").read_text()
     assert "modifies" in notice
     assert "LoRA adapter" in notice
     assert "Fluent emoji" in notice
-    assert sorted(path.name for path in out.iterdir()) == ["LICENSES", "NOTICE"]
+    assert notice.endswith("Notices of " + verdict["nodes"][0]["id"] + ", as found there:\n\nNoto\n")
+    assert sorted(path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file()) == papers
 
 
 def test_a_second_write_changes_nothing(verdict: dict[str, Any], tmp_path: Path) -> None:
@@ -42,6 +54,14 @@ def test_a_second_write_changes_nothing(verdict: dict[str, Any], tmp_path: Path)
     before = {path: path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file()}
     notices.write(verdict, tmp_path / "out")
     assert before == {path: path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file()}
+
+
+def test_two_copyright_holders_in_one_folder_are_both_shipped(folder: FolderOf) -> None:
+    texts = {"LICENSE": "Copyright (c) 2024 Ann\n" + MIT_BODY, "LICENSE.txt": "Copyright (c) 2023 Bob\n" + MIT_BODY}
+    said = check(folder({**GOOD, **texts, "README.md": card("license: mit")})).as_json()
+    assert {one["text"].splitlines()[0] for one in said["notices"]} == {"Copyright (c) 2024 Ann", "Copyright (c) 2023 Bob"}
+    (kept,) = [row for row in said["owed"] if row["duty"] == "KEEP_NOTICES"]
+    assert set(kept["files"]) == {"NOTICE", "LICENSES/mit.txt", "LICENSES/mit.2.txt"}
 
 
 def test_two_texts_of_one_licence_are_both_shipped(hub: LoopbackHub) -> None:
@@ -52,8 +72,8 @@ def test_two_texts_of_one_licence_are_both_shipped(hub: LoopbackHub) -> None:
     assert {one["text"].splitlines()[0] for one in said["notices"]} == {"Copyright (c) 2024 Ann", "Copyright (c) 2023 Bob"}
 
 
-@pytest.mark.parametrize("damage", ["no notices", "empty text", "other text", "outside", "blocked"])
-def test_a_duty_without_its_text_is_refused(verdict: dict[str, Any], tmp_path: Path, damage: str) -> None:
+@pytest.mark.parametrize("damage", ["no notices", "empty text", "other text", "blocked", "outside"])
+def test_a_verdict_that_was_changed_or_bars_the_use_writes_nothing(verdict: dict[str, Any], tmp_path: Path, damage: str) -> None:
     said = copy.deepcopy(verdict)
     if damage == "no notices":
         said["notices"] = []
@@ -61,20 +81,34 @@ def test_a_duty_without_its_text_is_refused(verdict: dict[str, Any], tmp_path: P
         said["notices"][1]["text"] = " \n"
     elif damage == "other text":
         said["notices"][1]["text"] += "x"
-    elif damage == "outside":
-        said["notices"].append({"file": "LICENSES/../../evil.txt", "text": "x"})
-    else:
+    elif damage == "blocked":
         said["verdict"] = "block"
+    else:
+        said["notices"].append(
+            {"file": "LICENSES/../../evil.txt", "text": "x", "kind": "license", "nodes": [], "origin": "upstream"}
+        )
+        said["hash"] = identity(said)
     with pytest.raises(NoticesRefused) as refused:
         notices.write(said, tmp_path / "out")
     assert "\n" not in str(refused.value)
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("file", ["LICENSES/apache-2.0.txt", "NOTICE", "MODIFICATIONS.md", "ATTRIBUTION.md"])
+def test_a_paper_that_is_gone_or_another_leaves_its_duty_open(verdict: dict[str, Any], tmp_path: Path, file: str) -> None:
+    notices.write(verdict, tmp_path / "out")
+    assert fulfilled(verdict, tmp_path / "out") == []
+    for content in (None, " \n", "something else\n"):
+        (tmp_path / "out" / file).unlink() if content is None else (tmp_path / "out" / file).write_text(content)
+        lacks = fulfilled(verdict, tmp_path / "out")
+        assert lacks
+        assert all(file in one["open"] for one in lacks)
+
+
 def test_the_verdict_has_the_fields_of_the_contract(verdict: dict[str, Any]) -> None:
-    assert set(verdict) == {
-        *("schema", "base", "hash", "as_of", "verdict", "uses", "nodes", "notices", "notice_lines", "display_lines", "alternatives")
-    }
+    schema = json.loads((ROOT / "docs/schemas/license-verdict.schema.json").read_text())
+    jsonschema.validate(verdict, schema, cls=jsonschema.Draft202012Validator)
+    assert set(verdict) == set(schema["properties"])
     assert set(verdict["uses"]) == {"train_adapter", "host_paid_inference", "distribute_adapter", "sell_outputs"}
     for said in verdict["uses"].values():
         assert set(said) == {"verdict", "reasons", "duties"}
@@ -82,7 +116,7 @@ def test_the_verdict_has_the_fields_of_the_contract(verdict: dict[str, Any]) -> 
         for reason in said["reasons"]:
             assert set(reason) == {"code", "node", "text", "quote", "file", "sha256", "confidence"}
     for node in verdict["nodes"]:
-        assert set(node) == {"id", "role", "revision", "license", "identified_by", "text_sha256"}
+        assert set(node) >= {"id", "role", "revision", "license", "identified_by", "text_sha256"}
     assert verdict["hash"] == identity(verdict)
 
 

@@ -13,7 +13,7 @@ from tests.training.tiny.waits import cell, waits
 from training.families.table import rows
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "families.md"
-CALLS = ("family", "pipeline", "without guidance", "codec", "packing", "shift", "loaded by", "distilled")
+CALLS = ("family", "pipeline", "without guidance", "codec", "packing", "shift", "memory", "loaded by", "distilled")
 PARTS = ("family", "text encoders", "LoRA layers", "a forward waits for")
 
 

@@ -4,13 +4,12 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
 from PIL import Image
 
 from tests.training.conftest import paint
 from training.config import DatasetOptions
-from training.data import gate, scan
+from training.data import scan
 from training.data.captions import with_trigger
 from training.data.manifest import read_dataset
 from training.data.prepare import prepare
@@ -291,9 +290,3 @@ def test_progress_reaches_every_picture(tmp_path: Path) -> None:
     seen: list[tuple[int, int]] = []
     prepare(tmp_path / "in", tmp_path / "out", OPTIONS, progress=lambda done, total: seen.append((done, total)))
     assert seen == [(1, 3), (2, 3), (3, 3)]
-
-
-def test_difference_hash_is_one_bit_a_comparison() -> None:
-    falling = np.tile(np.arange(9, 0, -1, dtype=np.uint8), (8, 1))
-    assert gate.difference_hash(falling) == 2**64 - 1
-    assert gate.difference_hash(falling[:, ::-1]) == 0

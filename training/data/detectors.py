@@ -1,46 +1,46 @@
-"""Faces and content that is not safe for work: judged by a local model where one is given, said to be unmeasured where not."""
+"""Faces and content that is not safe for work: judged by a local model where one is given, else by what is installed."""
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
-from training.data.policy import WHOLE, Remark
+from training.data import nsfw
+from training.data.faces import faces
+from training.data.local_model import local_model
+from training.data.policy import WHOLE, Remark, Unmeasured
 from training.data.statement import Statement
 from training.errors import DatasetError
 
-THRESHOLD = 0.5
 LABELS: Mapping[str, re.Pattern[str]] = {
     "faces": re.compile(r"face", re.IGNORECASE),
     "nsfw": re.compile(r"nsfw|porn|hentai|sexy|explicit|nud(e|ity)|unsafe", re.IGNORECASE),
 }
 MENDED: Mapping[str, str] = {
-    "faces": "state consent in dataset.yaml, or leave the picture out",
+    "faces": "state consent in dataset.yaml or leave the picture out; ignore it where the face is drawn and no person's",
     "nsfw": "leave the picture out, or lower the finding where such pictures are meant and allowed",
 }
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Detector:
-    """A check by its name, which is the code of its finding, and the probability that it gives a picture."""
+    """A check by its name, which is the code of its finding, and the score of a picture: from `least` up it is found."""
 
     name: str
     score: Callable[[Image.Image], float]
+    least: float = 0.5
+    counts: bool = False  # scores are numbers of what was found, not probabilities
 
-    def look(self, file: str, picture: Image.Image) -> Remark | None:
-        """The finding, where the model is surer than not."""
-        score = self.score(picture)
-        if score < THRESHOLD:
+    def remark(self, file: str, score: float) -> Remark | None:
+        """The finding that a score comes to."""
+        if score < self.least:
             return None
-        return Remark(file=file, code=self.name, message=f"found with probability {score:.2f}: {MENDED[self.name]}")
+        found = f"{score:g} found" if self.counts else f"found with probability {score:.2f}"
+        return Remark(file=file, code=self.name, message=f"{found}: {MENDED[self.name]}")
 
 
 def detectors_of(models: Mapping[str, Path], statement: Statement) -> tuple[list[Detector], list[Remark]]:
@@ -49,63 +49,19 @@ def detectors_of(models: Mapping[str, Path], statement: Statement) -> tuple[list
     if unknown:
         raise DatasetError(f"detectors: got {unknown[0]!r}; the detectors are {', '.join(LABELS)}")
     detectors, remarks = [], []
-    for name in LABELS:
+    for name, labels in LABELS.items():
         if name == "faces" and statement.consent:
             continue
-        if name in models:
-            detectors.append(Detector(name=name, score=_model(name, models[name])))
-        else:
-            message = f"{name}: no model given, so nobody looked: give dataset.detectors.{name} the folder of one, or look yourself"
+        try:
+            score = local_model(name, models[name], labels) if name in models else None
+            detectors.append(Detector(name=name, score=score) if score else _installed(name))
+        except Unmeasured as error:
+            message = f"{name}: {error}, so nobody looked: give dataset.detectors.{name} the folder of a model, or look yourself"
             remarks.append(Remark(file=WHOLE, code="unmeasured", message=message))
     return detectors, remarks
 
 
-def _model(name: str, folder: Path) -> Callable[[Image.Image], float]:
-    """A transformers classifier or object detector (config.json, *.safetensors), as the probability of the labels asked for."""
-    import torch
-    import transformers
-
-    config = _json(name, folder, "config.json")
-    if not list(folder.glob("*.safetensors")):
-        raise DatasetError(f"detectors.{name}: '{folder}' holds no *.safetensors: give a transformers model with such weights")
-    detects = any("ObjectDetection" in str(kind) for kind in config.get("architectures") or ())
-    loader: Any = transformers.AutoModelForObjectDetection if detects else transformers.AutoModelForImageClassification
-    try:
-        model = loader.from_pretrained(folder, local_files_only=True, use_safetensors=True, trust_remote_code=False).eval()
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
-        raise DatasetError(f"detectors.{name}: '{folder}' cannot be loaded ({' '.join(str(error).split())[:160]})") from error
-    wanted = [index for index, label in model.config.id2label.items() if LABELS[name].search(str(label))]
-    if not wanted:
-        known = ", ".join(map(str, model.config.id2label.values()))[:120]
-        raise DatasetError(f"detectors.{name}: '{folder}' knows {known}: give a model with a label like {LABELS[name].pattern}")
-    shape = _json(name, folder, "preprocessor_config.json")
-
-    def score(picture: Image.Image) -> float:
-        with torch.no_grad():
-            logits = model(pixel_values=torch.from_numpy(_pixels(picture, shape))).logits[0]
-        if detects and logits.shape[-1] == len(model.config.id2label):  # detectors without a class for nothing
-            return float(logits[..., wanted].sigmoid().max())
-        return float(logits.softmax(-1)[..., wanted].sum(-1).max())
-
-    return score
-
-
-def _pixels(picture: Image.Image, shape: Mapping[str, Any]) -> NDArray[np.float32]:
-    """[1, 3, H, W] as the model's preprocessor makes them: whole picture, no crop."""
-    size: Any = shape.get("size", 224)
-    sides: dict[str, int] = size if isinstance(size, dict) else {"shortest_edge": size}
-    shortest = sides.get("shortest_edge", 224)
-    width, height = sides.get("width", shortest), sides.get("height", shortest)
-    values = np.asarray(picture.convert("RGB").resize((width, height), Image.Resampling.BICUBIC), dtype=np.float32) / 255
-    mean, std = (np.asarray(shape.get(key, [0.5] * 3), dtype=np.float32) for key in ("image_mean", "image_std"))
-    return ((values - mean) / std).astype(np.float32).transpose(2, 0, 1)[None].copy()
-
-
-def _json(name: str, folder: Path, file: str) -> dict[str, Any]:
-    try:
-        found = json.loads((folder / file).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DatasetError(f"detectors.{name}: '{folder / file}' cannot be read ({type(error).__name__}): give a model") from error
-    if not isinstance(found, dict):
-        raise DatasetError(f"detectors.{name}: '{folder / file}' holds no fields: give the folder of a transformers model")
-    return found
+def _installed(name: str) -> Detector:
+    if name == "faces":
+        return Detector(name=name, score=faces(), least=1, counts=True)
+    return Detector(name=name, score=nsfw.open_nsfw(), least=nsfw.LEAST)

@@ -8,18 +8,22 @@ from numpy.typing import NDArray
 
 from training.data.policy import WHOLE, Remark
 
+HASH_SIDE = 12  # frequencies a side that a perceptual hash keeps
+HASH_BITS = HASH_SIDE**2
 _TILES = 4  # a side: one sharp sixteenth is enough, the background may be soft
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Measured:
-    """What was seen of one decoded picture: sides in pixels, sha256 of its pixels, 64-bit difference hash, sharpness."""
+    """What was seen of one decoded picture: sides in pixels, sha256 of its pixels, perceptual hashes (HASH_BITS) of it and of its
+    mirror image, sharpness."""
 
     name: str
     width: int
     height: int
     pixels: str
-    look: int
+    look: bytes
+    mirrored: bytes
     sharpness: float
 
 
@@ -52,14 +56,17 @@ def exact_duplicates(pictures: Sequence[Measured]) -> list[Remark]:
 
 
 def near_duplicates(pictures: Sequence[Measured], distance: int) -> list[Remark]:
-    """A remark for every picture that looks like an earlier one: at most `distance` of 64 bits differ."""
-    looks = np.array([picture.look for picture in pictures], dtype=np.uint64)
+    """A remark for every picture that looks like an earlier one, or like its mirror image: at most `distance` bits differ."""
+    looks = _bits([picture.look for picture in pictures])
+    mirrored = _bits([picture.mirrored for picture in pictures])
     remarks = []
     for index in range(1, len(pictures)):
-        apart = np.bitwise_count(looks[:index] ^ looks[index])
-        nearest = int(apart.argmin())
-        if apart[nearest] <= distance and pictures[nearest].pixels != pictures[index].pixels:
-            message = f"looks like {pictures[nearest].name} ({int(apart[nearest])} of 64 bits differ): keep it if both are wanted"
+        apart = np.stack([np.bitwise_count(looks[:index] ^ one).sum(axis=1) for one in (looks[index], mirrored[index])])
+        way, nearest = np.unravel_index(apart.argmin(), apart.shape)
+        bits, original = int(apart[way, nearest]), pictures[int(nearest)]
+        if bits <= distance and original.pixels != pictures[index].pixels:
+            like = f"{original.name} mirrored" if way else original.name
+            message = f"looks like {like} ({bits} of {HASH_BITS} bits differ): keep it if both are wanted"
             remarks.append(Remark(file=pictures[index].name, code="near_duplicate", message=message))
     return remarks
 
@@ -72,15 +79,14 @@ def too_few(train: int, minimum: int) -> Remark | None:
     return Remark(file=WHOLE, code="too_few", message=message)
 
 
-def difference_hash(grey: NDArray[np.uint8]) -> int:
-    """64 bits of a grey picture of 8 rows and 9 columns: is each pixel brighter than its right neighbour?"""
-    bits = (grey[:, :-1] > grey[:, 1:]).flatten()
-    return int.from_bytes(np.packbits(bits).tobytes(), "big")
-
-
 def sharpness(grey: NDArray[np.uint8]) -> float:
     """Variance of the Laplacian (Pech-Pacheco et al. 2000) in the sharpest of 16 tiles of a grey picture."""
     light = grey.astype(np.float32)
     edges = 4 * light[1:-1, 1:-1] - light[:-2, 1:-1] - light[2:, 1:-1] - light[1:-1, :-2] - light[1:-1, 2:]
     tiles = [tile for band in np.array_split(edges, _TILES) for tile in np.array_split(band, _TILES, axis=1)]
     return max(float(tile.var()) for tile in tiles if tile.size)
+
+
+def _bits(hashes: Sequence[bytes]) -> NDArray[np.uint8]:
+    """[pictures, bytes]"""
+    return np.frombuffer(b"".join(hashes), dtype=np.uint8).reshape(len(hashes), HASH_BITS // 8)

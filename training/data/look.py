@@ -1,7 +1,7 @@
 """One picture at a time: decoded, measured, cropped to its bucket and written, with everything that is remarkable about it."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,16 +15,19 @@ from training.data.captions import Caption, leak_remark
 from training.data.detectors import Detector
 from training.data.policy import Remark
 
+_HASHED = 4 * gate.HASH_SIDE  # pixels a side that a hash is taken of
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Seen:
-    """A picture that could be decoded: measurements, content hash, bucket, caption, and the hash of its mask where it has one."""
+    """A picture that could be decoded: measurements, content hash, bucket, caption, detectors' scores, and the hash of its mask."""
 
     measured: gate.Measured
     sha256: str
     bucket: shapes.Bucket
     caption: Caption
     held_out: bool
+    scores: Mapping[str, float]  # by detector
     mask: str | None = None
 
     @property
@@ -64,11 +67,12 @@ def look_at(item: scan.Found, caption: Caption, out: Path, options: DatasetOptio
     crop = _cropped(picture, picture.size, bucket)
     mask, remark = _mask(item, decoded, bucket, options)
     seen = Seen(
-        measured=_measure(item.name, picture, crop),
+        measured=measured(item.name, picture, crop),
         sha256=hashlib.sha256(item.path.read_bytes()).hexdigest(),
         bucket=bucket,
         caption=caption,
         held_out=item.held_out,
+        scores={detector.name: detector.score(picture) for detector in detectors},
         mask=None if mask is None else hashlib.sha256(mask.tobytes()).hexdigest(),
     )
     crop.save(out / seen.file, format="PNG")
@@ -78,8 +82,23 @@ def look_at(item: scan.Found, caption: Caption, out: Path, options: DatasetOptio
     least = options.resolution // 2 if options.min_side is None else options.min_side
     small = gate.size_remark(seen.measured, least)
     judged = (remark, small or gate.blur_remark(seen.measured, options.blur))  # a picture scaled up is soft: one fault, told once
-    found = (detector.look(item.name, picture) for detector in detectors)
+    found = (detector.remark(item.name, seen.scores[detector.name]) for detector in detectors)
     return Look(seen=seen, remarks=(*said, *(one for one in (*judged, *found) if one)))
+
+
+def measured(name: str, picture: Image.Image, crop: Image.Image) -> gate.Measured:
+    """Sides and hashes of the whole picture, sharpness of what is trained of it."""
+    pixels = hashlib.sha256(f"{picture.size}".encode() + picture.tobytes()).hexdigest()
+    small = picture.convert("L").resize((_HASHED, _HASHED), Image.Resampling.LANCZOS, reducing_gap=3.0)
+    return gate.Measured(
+        name=name,
+        width=picture.width,
+        height=picture.height,
+        pixels=pixels,
+        look=_hash(small),
+        mirrored=_hash(small.transpose(Image.Transpose.FLIP_LEFT_RIGHT)),
+        sharpness=gate.sharpness(np.asarray(crop.convert("L"), dtype=np.uint8)),
+    )
 
 
 def _mask(
@@ -110,15 +129,8 @@ def _cropped(picture: Image.Image, size: tuple[int, int], bucket: shapes.Bucket)
     return picture.resize((bucket[1], bucket[0]), Image.Resampling.LANCZOS, box=shapes.cover(*size, bucket), reducing_gap=3.0)
 
 
-def _measure(name: str, picture: Image.Image, crop: Image.Image) -> gate.Measured:
-    """Sides and hashes of the whole picture, sharpness of what is trained of it."""
-    pixels = hashlib.sha256(f"{picture.size}".encode() + picture.tobytes()).hexdigest()
-    grey = np.asarray(picture.convert("L").resize((9, 8), Image.Resampling.BOX), dtype=np.uint8)
-    return gate.Measured(
-        name=name,
-        width=picture.width,
-        height=picture.height,
-        pixels=pixels,
-        look=gate.difference_hash(grey),
-        sharpness=gate.sharpness(np.asarray(crop.convert("L"), dtype=np.uint8)),
-    )
+def _hash(grey: Image.Image) -> bytes:
+    """Which low frequencies of a small grey picture are above their median. (Zauner 2010)"""
+    import imagehash
+
+    return np.packbits(imagehash.phash(grey, hash_size=gate.HASH_SIDE).hash).tobytes()

@@ -39,12 +39,16 @@ RULES: Mapping[str, Rule] = {
     "long_caption": Rule(default="warning", meaning="longer than every text encoder of the base reads; the rest is cut off"),
     "trigger_leak": Rule(default="warning", meaning="the trigger is still in the caption that should be without it"),
     "mask_unusable": Rule(default="error", meaning="a mask that cannot be decoded, has other sides, or is black all over"),
-    "faces": Rule(default="error", meaning="a face, and dataset.yaml states no consent"),
+    "faces": Rule(default="warning", meaning="a face, drawn ones too, and dataset.yaml states no consent"),
     "nsfw": Rule(default="error", meaning="not safe for work"),
     "unmeasured": Rule(default="warning", allowed=_SAID, meaning="a check that could not be made; it has not passed"),
     "too_few": Rule(default="error", allowed=_FIXED, meaning="too few pictures are left to train on"),
 }
 WHOLE = "."  # the file of a finding about the dataset as a whole
+
+
+class Unmeasured(ValueError):
+    """A check cannot be made here; the message says why."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

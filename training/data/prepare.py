@@ -4,7 +4,7 @@ import json
 import os
 import shutil
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from training.config import DatasetOptions, identity
@@ -87,7 +87,7 @@ def _manifest(stock: Inventory, verdict: Verdict, statement: Statement, source: 
         "trigger": options.trigger,
         "license": statement.license,
         "source": statement.source or (source if source.startswith("hf://") else ""),
-        "statements": {"persons": statement.persons, "consent": statement.consent},
+        "statements": statement.row(),
         "counts": {
             "found": stock.found,
             "kept": len(verdict.kept),
@@ -115,8 +115,12 @@ def _row(item: Seen) -> dict[str, object]:
         "caption": item.caption.text,
         "split": "held_out" if item.held_out else "train",
     }
-    optional = {"mask": item.mask_file, "generic": item.caption.generic}
+    optional = {"mask": item.mask_file, "generic": item.caption.generic, "scores": _rounded(item.scores) or None}
     return row | {name: value for name, value in optional.items() if value is not None}
+
+
+def _rounded(scores: Mapping[str, float]) -> dict[str, float]:
+    return {name: round(score, 4) for name, score in scores.items()}
 
 
 def _hash(verdict: Verdict, options: DatasetOptions) -> str:

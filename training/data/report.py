@@ -25,6 +25,7 @@ def report(manifest: Mapping[str, Any], *, without_tile: int = 0) -> str:
         *_table("Left out", left_out),
         *_table("Remarks", remarks),
         *_table("Not measured", unmeasured),
+        *_scores(pictures),
         *_buckets(pictures),
         *_batches(pictures),
     ]
@@ -36,6 +37,17 @@ def _table(title: str, rows: list[Mapping[str, str]]) -> list[str]:
         return []
     cells = [f"| {_cell(row['file'])} | {row['code']} | {_cell(row['message'])} |" for row in rows]
     return ["", f"## {title}", "", "| file | finding | what to do |", "|---|---|---|", *cells]
+
+
+def _scores(pictures: list[Mapping[str, Any]]) -> list[str]:
+    """What each detector made of each picture, the last detector's highest first."""
+    names = sorted({name for row in pictures for name in row.get("scores", {})})
+    if not names:
+        return []
+    ordered = sorted(pictures, key=lambda row: -row["scores"][names[-1]])
+    head = [f"| file | {' | '.join(names)} |", "|---" * (1 + len(names)) + "|"]
+    cells = [[_cell(row["file"]), *(f"{row['scores'][name]:g}" for name in names)] for row in ordered]
+    return ["", "## Scores", "", *head, *(f"| {' | '.join(row)} |" for row in cells)]
 
 
 def _buckets(pictures: list[Mapping[str, Any]]) -> list[str]:

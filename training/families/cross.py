@@ -28,6 +28,7 @@ ROWS = (
         train_instead="PixArt-alpha/PixArt-Sigma-XL-2-1024-MS",
         steps=20,
         guidance=4.5,
+        memory=2.7,
     ),
     Family(
         name="sana",
@@ -44,6 +45,7 @@ ROWS = (
         steps=20,
         guidance=4.5,
         shift=3.0,
+        memory=4.4,
     ),
     Family(
         name="kandinsky-5",
@@ -58,5 +60,6 @@ ROWS = (
         sized=_resolution,
         steps=50,
         guidance=3.5,
+        memory=14.3,
     ),
 )

@@ -28,6 +28,7 @@ ROWS = (
         steps=28,
         guidance=4.5,
         shift=3.0,
+        memory=6.1,
     ),
     Family(
         name="aura-flow",
@@ -41,6 +42,7 @@ ROWS = (
         steps=50,
         guidance=3.5,
         shift=1.73,
+        memory=15.6,
     ),
     Family(
         name="flux.1",
@@ -57,6 +59,7 @@ ROWS = (
         steps=28,
         guidance=3.5,
         shift=3.16,
+        memory=25.8,
     ),
     Family(
         name="flux.2",
@@ -73,6 +76,7 @@ ROWS = (
         steps=50,
         guidance=4.0,
         shift=7.56,
+        memory=67.4,
     ),
     Family(
         name="flux.2-klein",
@@ -89,6 +93,7 @@ ROWS = (
         shift=7.56,
         steps=50,
         guidance=4.0,
+        memory=10.2,
     ),
     Family(
         name="qwen-image",
@@ -107,6 +112,7 @@ ROWS = (
         steps=50,
         guidance=4.0,
         guidance_argument="true_cfg_scale",
+        memory=41.8,
     ),
     Family(
         name="chroma",
@@ -122,6 +128,7 @@ ROWS = (
         train_instead="lodestones/Chroma1-HD",
         steps=35,
         guidance=5.0,
+        memory=41.9,
     ),
     Family(
         name="ovis-image",
@@ -134,6 +141,7 @@ ROWS = (
         multiple=16,
         steps=50,
         guidance=5.0,
+        memory=16.6,
     ),
     Family(
         name="hidream",
@@ -151,6 +159,7 @@ ROWS = (
         steps=50,
         guidance=5.0,
         shift=3.0,
+        memory=35.1,
     ),
     Family(
         name="longcat-image",
@@ -164,5 +173,6 @@ ROWS = (
         multiple=16,
         steps=50,
         guidance=4.5,
+        memory=14.4,
     ),
 )

@@ -40,7 +40,9 @@ class Family:
     guidance: float
     guidance_argument: str = "guidance_scale"
     shift: float = 1.0  # of noise levels at 1024 x 1024 when the published weights are sampled; 1 leaves them as they are
-    memory: float | None = None  # GiB of a step at 1024 x 1024, batch 1, rank 16, bfloat16: what the forecast prints
+    # GiB of a step: one picture of 1024 x 1024 (sd15: 512), rank 16, bfloat16, gradient checkpointing where `checkpoints`. From
+    # `python bench/flops.py --memory`; None where no base of the family is known without a network.
+    memory: float | None = None
 
     @property
     def lora_prefix(self) -> str:

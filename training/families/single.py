@@ -17,6 +17,7 @@ ROWS = (
         steps=30,
         guidance=4.0,
         shift=6.0,
+        memory=8.6,
     ),
     Family(
         name="z-image",
@@ -33,6 +34,7 @@ ROWS = (
         steps=50,
         guidance=4.0,
         shift=6.0,
+        memory=15.3,
     ),
     Family(
         name="cogview4",
@@ -47,6 +49,7 @@ ROWS = (
         steps=50,
         guidance=5.0,
         shift=3.25,
+        memory=14.7,
     ),
     Family(
         name="krea-2",
@@ -63,6 +66,7 @@ ROWS = (
         steps=28,
         guidance=4.5,
         shift=2.475,
+        memory=29.9,
     ),
     Family(
         name="ernie-image",
@@ -79,6 +83,7 @@ ROWS = (
         train_instead="baidu/ERNIE-Image",
         steps=50,
         guidance=4.0,
+        memory=19.0,
     ),
     Family(
         name="qwen-image-2.1",
@@ -96,5 +101,6 @@ ROWS = (
         steps=40,
         guidance=4.0,
         guidance_argument="true_cfg_scale",
+        memory=16.7,
     ),
 )

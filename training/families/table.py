@@ -17,6 +17,7 @@ COLUMNS = (
     "text encoders",
     "LoRA layers",
     "shift",
+    "memory",
     "loaded by",
     "distilled",
 )
@@ -41,6 +42,7 @@ def _row(family: Family) -> Mapping[str, str]:
         _encoders(pipeline),
         f"`{family.targets}`",
         f"{family.shift:g}" if family.shift != 1 else "the base's",
+        f"{family.memory:g} GiB" if family.memory else "not known here",
         "diffusers" if hasattr(pipeline, "load_lora_weights") else "training.attach",
         _distilled(family),
     )

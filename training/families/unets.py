@@ -18,6 +18,7 @@ ROWS = (
         train_instead="stable-diffusion-v1-5/stable-diffusion-v1-5",
         steps=30,
         guidance=7.5,
+        memory=2.9,
     ),
     Family(
         name="sdxl",
@@ -32,5 +33,6 @@ ROWS = (
         train_instead="stabilityai/stable-diffusion-xl-base-1.0",
         steps=30,
         guidance=5.0,
+        memory=6.7,
     ),
 )

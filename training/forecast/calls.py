@@ -26,6 +26,7 @@ class Setting:
     height: int
     width: int
     text: int
+    words: int | None = None  # tokens of the caption itself, where the pipeline pads and masks the rest; None: nothing is masked
     dtype: torch.dtype
     device: str = "meta"
 
@@ -46,8 +47,12 @@ class Setting:
         return torch.zeros(shape, dtype=dtype or self.dtype)
 
     def mask(self, length: int, dtype: torch.dtype) -> Tensor:
-        """Nothing is masked."""
+        """One where there is something."""
         return torch.ones(self.batch, length, dtype=dtype)
+
+    def words_mask(self) -> Tensor:
+        """True at the caption's own tokens."""
+        return (torch.arange(self.text) < (self.text if self.words is None else self.words)).expand(self.batch, -1)
 
     def _empty(self, *shape: int) -> Tensor:
         return torch.empty(shape, dtype=self.dtype, device=self.device)
@@ -182,7 +187,7 @@ def _lumina2(at: Setting) -> Arguments:
         "hidden_states": _grid(at),
         "timestep": at.clock(),
         "encoder_hidden_states": at.states(at.text, at.config["cap_feat_dim"]),
-        "encoder_attention_mask": at.mask(at.text, torch.bool),
+        "encoder_attention_mask": at.words_mask(),
         "return_dict": False,
     }
 
@@ -245,6 +250,29 @@ def _hidream(at: Setting) -> Arguments:
     }
 
 
+def _ernie(at: Setting) -> Arguments:
+    return {
+        "hidden_states": at.states(at.config["in_channels"], at.height // 2, at.width // 2),
+        "timestep": at.clock(),
+        "text_bth": at.states(at.text, at.config["text_in_dim"]),
+        "text_lens": torch.full((at.batch,), at.text),
+        "return_dict": False,
+    }
+
+
+def _qwen21(at: Setting) -> Arguments:
+    slots = at.tokens  # of the encoder's sequence, each for 2 x 2 tokens of the picture
+    return {
+        "hidden_states": at.states(at.height * at.width, at.config["in_channels"]),
+        "timestep": at.clock(),
+        "encoder_hidden_states": at.states(at.text, at.config["context_in_dim"]),
+        "encoder_hidden_states_mask": None,
+        "img_shapes": [[(1, at.height, at.width)]] * at.batch,
+        "img_mask": (torch.arange(at.text + slots) >= at.text).expand(at.batch, -1),
+        "return_dict": False,
+    }
+
+
 _CALLS: Mapping[str, _Call] = {
     "UNet2DConditionModel": _Call(_unet, 77),
     "SD3Transformer2DModel": _Call(_sd3, 77 + 256),
@@ -257,10 +285,12 @@ _CALLS: Mapping[str, _Call] = {
     "ZImageTransformer2DModel": _Call(_z_image, None),
     "SanaTransformer2DModel": _Call(_sana, 300),
     "PixArtTransformer2DModel": _Call(_pixart, 300),
-    "Lumina2Transformer2DModel": _Call(_lumina2, 256),  # its later layers skip what is masked: an upper bound
+    "Lumina2Transformer2DModel": _Call(_lumina2, 256),
     "AuraFlowTransformer2DModel": _Call(_auraflow, 256),
     "CogView4Transformer2DModel": _Call(_cogview4, None),
     "Krea2Transformer2DModel": _Call(_krea2, 514),
     "Kandinsky5Transformer3DModel": _Call(_kandinsky5, None),
     "HiDreamImageTransformer2DModel": _Call(_hidream, 128),
+    "ErnieImageTransformer2DModel": _Call(_ernie, None),
+    "QwenImage21Transformer2DModel": _Call(_qwen21, None),
 }

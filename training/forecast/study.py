@@ -14,7 +14,7 @@ from training.adapter import inject
 from training.config import Recipe
 from training.errors import BaseModelError
 from training.forecast.bases import Anatomy
-from training.forecast.calls import Setting, arguments_for, text_tokens
+from training.forecast.calls import LONGISH, Setting, arguments_for, text_tokens
 from training.forecast.memory import Counts, Memory, memory_of
 from training.forecast.trace import Trace, trace_peak, trace_step
 
@@ -118,6 +118,7 @@ def _traced(
         height=cells,
         width=cells,
         text=text_tokens(anatomy.denoiser.kind, text),
+        words=text or LONGISH,
         dtype=dtype,
     )
     nn.Module.to(denoiser, dtype)  # not diffusers' own `to`, which warns of layers that it keeps in float32
@@ -140,7 +141,8 @@ def _traced(
 def _autoencoder_peak(autoencoder: Any, side: int, *, frames: bool) -> int:
     """The larger of encoding and decoding one picture."""
     dtype = next(autoencoder.parameters()).dtype
-    picture = torch.empty((1, 3, *([1] if frames else []), side, side), dtype=dtype, device="meta")
+    channels = autoencoder.config.get("in_channels", 3)  # four where it reads opacity
+    picture = torch.empty((1, channels, *([1] if frames else []), side, side), dtype=dtype, device="meta")
     grids: list[Tensor] = []
 
     def encode() -> None:

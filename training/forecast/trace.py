@@ -150,8 +150,23 @@ def _checkpointed_by(denoiser: Any, function: Callable[..., Any]) -> Iterator[No
 
 @contextmanager
 def _meter(weights: frozenset[int]) -> Iterator[_Meter]:
-    with _AsOnAGpu(), _Meter(weights) as meter:
+    with _autocast_of_meta(), _AsOnAGpu(), _Meter(weights) as meter:
         yield meter
+
+
+@contextmanager
+def _autocast_of_meta() -> Iterator[None]:
+    """torch.autocast knows no meta device, not even to be off there: the CPU's, which leaves meta tensors alone, stands in."""
+    known = torch.autocast
+
+    def autocast(device_type: str, **options: Any) -> torch.autocast:
+        return known("cpu" if device_type == "meta" else device_type, **options)
+
+    torch.autocast = autocast  # type: ignore[assignment,misc]
+    try:
+        yield
+    finally:
+        torch.autocast = known  # type: ignore[misc]
 
 
 class _Meter(TorchDispatchMode):  # type: ignore[no-untyped-call]

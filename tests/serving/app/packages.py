@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +27,20 @@ LIMITS = Limits(
 )
 VERDICT: dict[str, Any] = {
     "schema": "lorasmith/license-verdict/1",
+    "hash": "12" * 32,
     "as_of": "2026-11-01",
-    "uses": {"host_paid_inference": {"verdict": "duties"}},
+    "uses": {"host_paid_inference": {"verdict": "duties", "duties": ["LICENSE_COPY", "STATE_CHANGES", "DISPLAY"]}},
+    "display_lines": ["Built with tiny"],
+    "expression": "LicenseRef-tiny",
+    "owed": [
+        {"duty": duty, "node": "tiny", "role": "base", "license": "tiny", "name": "Tiny Licence", "by": by, "open": ""}
+        | {"files": [file], "lines": lines}
+        for duty, by, file, lines in (
+            ("LICENSE_COPY", "file", "LICENSES/base.txt", []),
+            ("STATE_CHANGES", "file", "MODIFICATIONS.md", ["tiny was changed"]),
+            ("DISPLAY", "listing", "NOTICE", ["Built with tiny"]),
+        )
+    ],
 }
 RECOMMENDED = 0.75
 
@@ -79,10 +91,16 @@ def sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def write_notices(folder: Path) -> Path:
+def write_notices(folder: Path, verdict: Mapping[str, Any] = VERDICT) -> Path:
+    """What the licence room writes for a package: the texts, the record of duties, and a bill of materials."""
     (folder / "LICENSES").mkdir(parents=True)
     (folder / "LICENSES" / "base.txt").write_text("Do as you like.\n")
-    (folder / "NOTICE").write_text("This app contains a tiny base.\n")
+    (folder / "NOTICE").write_text("This app contains a tiny base.\nBuilt with tiny\n")
+    (folder / "MODIFICATIONS.md").write_text("tiny was changed\n")
+    (folder / "bom.json").write_text('{"bomFormat": "CycloneDX", "specVersion": "1.7"}\n')
+    rows = [row | {"files": [{"path": file, "sha256": sha256(folder / file)} for file in row["files"]]} for row in verdict["owed"]]
+    record = {"schema": "lorasmith/duties/1", "verdict": verdict["hash"], "duties": rows}
+    (folder / "duties.json").write_text(json.dumps(record))
     return folder
 
 

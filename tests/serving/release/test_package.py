@@ -50,7 +50,7 @@ def copy(package: Package, tmp_path: Path) -> Path:
 
 def test_it_holds_what_the_app_needs_and_nothing_else(package: Package) -> None:
     top = {path.name for path in package.folder.iterdir()}
-    papers = {"LICENSES", "NOTICE", "verdict.json", "MODEL_CARD.md"}
+    papers = {"LICENSES", "NOTICE", "MODIFICATIONS.md", "duties.json", "bom.json", "verdict.json", "MODEL_CARD.md"}
     assert top == {"pyproject.toml", "lora_app", "settings.json", "package.json", "adapter.safetensors", "base"} | papers
     assert {path.suffix for path in (package.folder / "base").rglob("*") if path.is_file()} == {
         ".json",
@@ -67,7 +67,7 @@ def test_it_holds_what_the_app_needs_and_nothing_else(package: Package) -> None:
 def test_packed_twice_it_has_the_same_hash(sources: dict[str, Any], package: Package, tmp_path: Path) -> None:
     before = os.umask(0o077)
     try:
-        later = {**VERDICT, "as_of": "2027-01-01"}
+        later = {**VERDICT, "as_of": "2027-01-01", "evidence": [{"node": "tiny", "file": "README.md"}]}
         again = build_package(**{**sources, "base_ref": "/elsewhere/tiny", "verdict": later}, out=tmp_path / "again")
     finally:
         os.umask(before)
