@@ -100,7 +100,15 @@ def of_texts(found: dict[str, list[str]]) -> Iterator[Any]:
 
 ANY = frozenset(
     {
-        *("text_unknown", "license_missing", "tag_contradicts_text", "non_commercial", "license_forbids", "license_unclear"),
+        *(
+            "text_unknown",
+            "license_missing",
+            "license_text_missing",
+            "tag_contradicts_text",
+            "non_commercial",
+            "license_forbids",
+            "license_unclear",
+        ),
         *("needs_review", "revenue_cap_unknown", "users_cap_unknown", "registration_missing", "registration_unproven"),
         *("territory_excluded", "weights_not_public", "filters_required"),
     }

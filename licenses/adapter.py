@@ -1,6 +1,5 @@
 """The rights of an adapter from elsewhere: what the publisher says, what lies beside it, and the bases that it names."""
 
-import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -8,22 +7,18 @@ from pathlib import Path
 
 from licenses.catalogue import Catalogue
 from licenses.errors import flat
-from licenses.evidence import Evidence, Problem, TextFile
+from licenses.evidence import Evidence, Header, Problem, TextFile
 from licenses.filenames import WEIGHTS
 from licenses.folder import BesideSource
 from licenses.gathering import gather
 from licenses.hub_answers import REPO
 from licenses.identify import Match, identify
-from licenses.lineage import origins_in
+from licenses.lineage import names_in, told_in
 from licenses.lookalike import bars_paid
 from licenses.node import Node
 from licenses.prose import restriction_in
 from licenses.stated import OWN
 
-# Keys of a head that name what the adapter was trained on: those of its trainers, of modelspec, of peft and of this project.
-BASE_KEY = re.compile(
-    r"(?:^|[._])(?:sd_model|base_model|pretrained_model|base|merged_from|architecture)(?:_name)?(?:_or_path|_version)?$"
-)
 HUB_IDS = re.compile(r"sd_model_name$|(?:^|[._])base(?:_model)?$|name_or_path$")  # their value may be owner/name
 SAID = re.compile(r"usage|description|comment|terms|notes|licen[sc]e|trigger_rights")
 LICENSE_KEYS = ("modelspec.license", "license")
@@ -82,25 +77,16 @@ def declared(adapter: Adapter, evidence: Evidence, catalogue: Catalogue) -> Node
 
 def origins(adapter: Adapter, evidence: Evidence) -> Iterator[tuple[str, bool]]:
     """What header, card and config say that the adapter was trained on or merged from, and whether each is a Hub id."""
+    header = Header(file=adapter.name, fields=adapter.metadata)
     for key, value in adapter.metadata.items():
-        for said in _values(key, flat(value)):
-            name = said.strip().partition("@")[0]
+        for name in told_in(key, value):
             plain = WEIGHTS.sub("", re.split(r"\\", name)[-1])
-            if plain:
-                yield plain, HUB_IDS.search(key) is not None and plain == name and REPO.fullmatch(name) is not None
+            is_id = REPO.fullmatch(name) is not None and plain == name
+            yield plain, is_id and (HUB_IDS.search(key) is not None or value.lstrip().startswith("{"))
+    for name in names_in(header):
+        yield name, False
     for parent in evidence.parents:
         yield parent.name, REPO.fullmatch(parent.name) is not None
-
-
-def _values(key: str, value: str) -> Iterator[str]:
-    """The names under a key of a header; a table in a text, as peft writes it, is looked into."""
-    if value.startswith("{"):
-        try:
-            yield from origins_in(json.loads(value))
-        except (ValueError, RecursionError):
-            return
-    elif BASE_KEY.search(key):
-        yield from value.partition("/")[0].split(",") if key == "modelspec.architecture" else value.split(",")
 
 
 def _restricted(adapter: Adapter, evidence: Evidence) -> Iterator[Problem]:

@@ -11,8 +11,9 @@ from licenses.hub_answers import Listing
 from licenses.identify import identify
 from licenses.lineage import Names, names_in
 from licenses.links import against_link
-from licenses.lookalike import barred_by_name, bars_paid, original_of, owner_passed_for
+from licenses.lookalike import barred_by_name, bars_paid, originals_of, owner_passed_for, skeleton
 from licenses.prose import restriction_in
+from licenses.relaxed import looser
 from licenses.witnesses import Finding
 
 PLAIN_LORA = frozenset({"pytorch_lora_weights.safetensors", "adapter_model.safetensors", "adapter_model.bin"})
@@ -133,7 +134,9 @@ def _prose(evidence: Evidence, license: str | None, catalogue: Catalogue) -> Ite
 
 def _names(evidence: Evidence, id: str, license: str | None, catalogue: Catalogue, names: Names) -> Iterator[Problem]:
     barred = barred_by_name(id, catalogue, names.models)
-    original = None if barred else original_of(id, license, catalogue)
+    own = catalogue.licenses.get(license or "")
+    kept = originals_of(id, catalogue) if own is not None and barred is None else []
+    original = next((one for one in kept if own is not None and looser(own, catalogue.licenses[one.license])), None)
     if original is not None:
         held = catalogue.licenses[original.license].name
         text = f"{id} bears the name of {original.repo} and not its licence ({held}); a copy keeps the licence of its original"
@@ -145,6 +148,11 @@ def _names(evidence: Evidence, id: str, license: str | None, catalogue: Catalogu
     if owner is not None:
         text = f"{flat(id)} looks as if it were of {owner} and is not; write the name of the repository that is meant"
         yield Problem(code="owner_lookalike", text=text)
+    for tag in evidence.card.tags if evidence.card else ():
+        model = names.models.get(skeleton(tag))
+        if model is not None and model.repo in names.barred:
+            text = f"README.md carries the tag {flat(tag)[:60]!r}, the name of {model.repo}, whose licence bars this"
+            yield Problem(code="copy_of_barred", text=f"{text}; ask the author what it is made of", file="README.md")
     for path in evidence.files if barred is None else ():
         model = barred_by_name(stem_of(path), catalogue, names.models) if is_weights(path) else None
         if model is not None:

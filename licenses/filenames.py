@@ -34,7 +34,7 @@ NOTICE_NAME = re.compile(r"^(?:third[-_]?party[-_]?)?notices?(?:\.|$)")
 PROSE_NAME = re.compile(r"(?:readme|model[-_ ]?card|usage|disclaimer|important|legal)[^/]*?(?:\.(?:md|txt|rst|markdown))?")
 WEIGHTS = re.compile(r"\.(?:safetensors|sft|ckpt|pt|pth|bin|gguf|onnx|msgpack|h5|engine|npz)$", re.IGNORECASE)
 QUANTIZED = re.compile(
-    r"(?:^|[-_.])(?:gguf|awq|gptq|exl2|nf4|fp4|fp8|int8|int4|[2-8]-?bits?|q[2-8](?:_[0k01](?:_[sml])?)?)(?=[-_.]|$)"
+    r"(?:^|[-_.])(?:gguf|awq|gptq|exl2|nf4|fp4|fp8|int8|int4|[2-8]-?bits?$|q[2-8](?:_[0k01](?:_[sml])?)?)(?=[-_.]|$)"
 )
 
 

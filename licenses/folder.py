@@ -17,7 +17,7 @@ class FolderSource:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.name = flat(folder.resolve().name)
+        self.name = flat(_called(folder.resolve()))
         self.revision: str | None = None
 
     def files(self) -> tuple[str, ...]:
@@ -85,6 +85,11 @@ class FileSource(BesideSource):
             )
             raise SourceFailure("file_without_license", text)
         return tuple(sorted([self.file, *beside]))
+
+
+def _called(folder: Path) -> str:
+    """The name of a folder; a snapshot in a download cache is called as its repository is, not as its commit."""
+    return folder.parent.parent.name if folder.parent.name == "snapshots" else folder.name
 
 
 def _regular(place: Path, path: str) -> None:

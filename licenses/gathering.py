@@ -28,7 +28,7 @@ TEXTS_LIMIT = 24
 PARTS_LIMIT = 32
 PROSE_LIMIT = 8
 CONFIGS_LIMIT = 8
-HEADERS_LIMIT = 64
+HEADERS_LIMIT = 512
 POINTER = "version https://git-lfs.github.com/spec/"
 RESERVED = frozenset({"base", "ancestor", "dataset", "source_data", "adapter"})
 INDEX, CONFIG, MODULAR = "model_index.json", "config.json", "modular_model_index.json"
@@ -201,6 +201,10 @@ class _Gathering:
 
     def _headers(self) -> Iterator[Header]:
         weights = [path for path in self.files if is_weights(path)]
+        if len(weights) > HEADERS_LIMIT:
+            self._problem(
+                "folder_too_large", f"{len(weights)} weights files, at most {HEADERS_LIMIT} are looked into; name one model"
+            )
         for path in weights[:HEADERS_LIMIT]:
             fields = self._guarded(self._header, path)
             if fields:

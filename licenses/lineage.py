@@ -1,5 +1,6 @@
 """What a model is said to come from: fields of card, index and configs, heads of weights files, and sentences of a card."""
 
+import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -16,15 +17,21 @@ from licenses.lookalike import bars, skeleton
 HUB_LINK = r"https?://(?:www\.)?(?:huggingface\.co|hf\.co)/(?!datasets/|spaces/|docs/|papers/|blog/|collections/)"
 LINKED = re.compile(HUB_LINK + r"([A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95})", re.I)
 WRITTEN = re.compile(r"(?<![\w/.:@-])((?=[\d.-]*[A-Za-z])[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{1,95})(?![\w/-])")
+# Keys of a head that name what the weights were trained on or merged from: of trainers, of modelspec, of peft, of this project.
+PARENT_KEY = re.compile(r"(?:^|[._])(?:sd_model|base_model|pretrained_model|base|merged_from)(?:_name)?(?:_or_path)?$")
 BASE_IS = (
-    r"\b(?:base|parent|source|original|foundation|pre-?trained|teacher)[ -]?(?:model|checkpoint|weights)s?\b"
-    r"[^\w:=]{0,6}(?::|=|\bis\b|\bwas\b)"
+    r"\b(?:base|parent|source|original|foundation|pre-?trained|teacher)[ _-]?(?:model|checkpoint|weights)s?\b"
+    r"[^\w:=]{0,6}(?::|=|\||\bis\b|\bwas\b)"
+)
+ELSEWHERE = (
+    r"\b(?:basiert|basierend|feinabgestimmt) (?:auf|von)\b|\bbasée? sur\b|\baffinée? (?:à partir de|sur)\b|\bbasad[oa] en\b|"
+    r"基于|基於|微调自|微調自|改编自|量化自|融合自"
 )
 DERIVED = re.compile(
     r"\b(?:(?:re-?)?(?:fine-?\s?)?(?:tun(?:ed?|ing)|train(?:ed|ing))|finetun\w*|merg\w+|quanti[sz]\w+|distill\w+|deriv\w+|based|built|"
     r"initiali[sz]\w+|convert\w+|conversion|ported|port|continued|started|starting|pruned|extracted|modified|modification|copy|"
     r"mirror\w*|re-?upload\w*|adapt(?:ed|er)|lora|checkpoint|version|variant)\b[^.;:]{0,40}?\b(?:from|of|on|upon|for|between|with)\b"
-    rf"|{BASE_IS}",
+    rf"|{BASE_IS}|{ELSEWHERE}",
     re.I,
 )
 STRONG = re.compile(r"model|weights|tun|merg|quanti|distill|deriv|lora|adapter|initiali|convert|ported|copy|mirror|upload", re.I)
@@ -37,6 +44,8 @@ DENIED = re.compile(
     re.I,
 )
 REACH = 90
+SENTENCES = re.compile(r"(?<=[.!?])\s+|\n\s*\n|\n(?=\s*(?:[-*+|>#]|\d+[.)]))")
+OPEN = re.compile(r":[*_ \t]*\n\s*(?:[-*+]\s+)?")  # a line that ends in a colon goes on in the next one
 WINDOW = 6
 ORIGIN_KEYS = frozenset(
     ("_name_or_path", "name_or_path", "pretrained_model_name_or_path", "base_model_name_or_path", "base_model", "repo_id", "repo")
@@ -151,6 +160,18 @@ def id_in(value: str) -> str | None:
     return value if plain and plain[1].casefold() not in LOCAL else None
 
 
+def told_in(key: str, value: str) -> Iterator[str]:
+    """Names of parents under a key of a head; a table in a text, as trainers write it, is looked into."""
+    line = flat(value)
+    if line.startswith("{"):
+        try:
+            yield from (said.partition("@")[0].strip() for said in origins_in(json.loads(line)))
+        except (ValueError, RecursionError):
+            return
+    elif PARENT_KEY.search(key):
+        yield from (name for said in line.split(",") if (name := said.partition("@")[0].strip()))
+
+
 def names_in(header: Header) -> tuple[str, ...]:
     """Names of models and architectures in a head; they are no ids, but may be the name of a barred model."""
     said = [header.fields.get(key, "") for key in ("ss_sd_model_name", "ss_base_model_version", "modelspec.title", "general.name")]
@@ -164,13 +185,16 @@ def names_in(header: Header) -> tuple[str, ...]:
 def parents_in(texts: Iterable[Prose], names: Names) -> Iterator[Parent]:
     """Models that a sentence says this one is tuned from, merged of, or a copy of, and that no field may name."""
     for prose in texts:
-        for sentence in re.split(r"(?<=[.!?])\s+|\n", prose.text):
+        for sentence in SENTENCES.split(OPEN.sub(": ", prose.text)):
             line = " ".join(re.sub(r"[*_`\[\]]+", " ", sentence).split())
             for name in dict.fromkeys([*_after_verb(line, names), *_before_noun(line, names)]):
                 yield Parent(name=name, file=prose.file, quote=flat(line)[:200])
 
 
 def _of_card(card: Card) -> Iterator[Parent]:
+    for tag in card.tags:
+        if tag.casefold().startswith("base_model:"):
+            yield Parent(name=tag.rpartition(":")[2].strip())
     for name in card.base_models:
         relation = (card.relation or "").casefold()
         yield Parent(name=name, relation=relation if relation in RELATIONS else "ancestor")
@@ -178,12 +202,10 @@ def _of_card(card: Card) -> Iterator[Parent]:
 
 def _of_header(header: Header) -> Iterator[Parent]:
     fields, file = header.fields, header.file
-    for key in ("ss_sd_model_name", "lorasmith.base"):
-        if said := flat(fields.get(key, "")).partition("@")[0].strip():
-            yield Parent(name=said, file=file)
-    for said in flat(fields.get("modelspec.merged_from", "")).split(","):
-        if said.strip():
-            yield Parent(name=said.strip(), relation="merge", file=file)
+    for key, value in fields.items():
+        relation = "merge" if key.endswith("merged_from") else "ancestor"
+        for said in told_in(key, value):
+            yield Parent(name=said, relation=relation, file=file)
     for key, value in sorted(fields.items()):
         if re.fullmatch(r"general\.(?:base_model\.\d+\.repo_url|source\.(?:huggingface\.repository|repo_url))", key):
             linked = LINKED.match(value)

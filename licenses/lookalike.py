@@ -75,13 +75,10 @@ def barred_in_path(path: str, catalogue: Catalogue) -> Model | None:
     return next(iter(known), None) or next((model for model in named if model is not None), None)
 
 
-def original_of(name: str, license: str | None, catalogue: Catalogue) -> Model | None:
-    """The model that `name` is a copy of by its name and whose licence it does not carry, where that licence asks for more."""
-    for model in catalogue.models.values():
-        licence = catalogue.licenses[model.license]
-        if model.license not in ("missing", "unknown", license) and licence.kind != "permissive" and bears_the_name(name, model):
-            return model
-    return None
+def originals_of(name: str, catalogue: Catalogue) -> list[Model]:
+    """Models with a known licence whose name `name` bears."""
+    known = (one for one in catalogue.models.values() if one.license not in ("missing", "unknown"))
+    return [model for model in known if bears_the_name(name, model)]
 
 
 def owner_passed_for(repo: str, catalogue: Catalogue) -> str | None:

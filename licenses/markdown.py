@@ -11,6 +11,7 @@ LOOKALIKES = str.maketrans(
     "аеорсухіјѕԁһоԛԝɡαοεικτρυΑΒΕΖΗΙΚΜΝΟΡΤΥΧАВЕКМНОРСТУХІЈЅ",
     "aeopcyxijsdhoqwgaoeiktpuABEZHIKMNOPTYXABEKMHOPCTYXIJS",
 )
+MARKS = re.compile("[\u0300-\u036f\u0591-\u05c7\u064b-\u065f\u0670\u1ab0-\u1aff\u20d0-\u20ff\ufe0e\ufe0f]")  # stand over letters
 QUOTES = str.maketrans("‘’‚“”„", "'''\"\"\"")
 DASHES = re.compile("[\u2010-\u2015\u2212\ufe58\ufe63\uff0d]")
 ADDRESS = re.compile(r"\]\(\s*<?([^()\s<>]{0,2000})>?[^()\n]{0,300}\)")
@@ -52,7 +53,9 @@ def _plain(prose: str) -> str:
     """Entities resolved, compatibility letters and dashes in their plain form, invisible signs gone, lookalike letters Latin."""
     text = DASHES.sub("-", unicodedata.normalize("NFKC", html.unescape(html.unescape(prose)))).translate(QUOTES)
     text = "".join(
-        sign for sign in text if unicodedata.category(sign) not in ("Cf", "Mn") and (sign.isprintable() or sign in "\n\t")
+        sign
+        for sign in text
+        if unicodedata.category(sign) != "Cf" and not MARKS.match(sign) and (sign.isprintable() or sign in "\n\t")
     )
     text = re.sub(r"\w+", _latin, text)
     return SPACED.sub(lambda found: found[0].replace(" ", ""), text)

@@ -15,6 +15,7 @@ from licenses.markdown import reordered, sentences
 
 QUOTE = 200
 NEAR = 80  # characters between a negation and what it bars
+FIGURES = str.maketrans("013457@$|", "oleastasl")  # figures that stand for letters
 CLOSE = 60  # characters between commercial use and the word that allows it
 
 
@@ -78,11 +79,13 @@ def _may_bar(said: str, patterns: Patterns) -> bool:
     if not said.isascii():
         return True
     low = " " + re.sub(r"[\W_]+", " ", said.casefold())
+    low += low.translate(FIGURES)
     return any(one in low for one in patterns.triggers)
 
 
 def _bars(said: str, patterns: Patterns) -> bool:
-    if patterns.barring.search(said):
+    spelled = said.casefold().translate(FIGURES)
+    if patterns.barring.search(said) or ("commercial" in spelled and "commercial" not in said.casefold()):
         return True
     return patterns.commerce.search(said) is not None and not _allows(said, patterns)
 

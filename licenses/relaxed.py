@@ -26,11 +26,11 @@ def relaxed(nodes: Sequence[Node], edges: Iterable[Edge], catalogue: Catalogue) 
         for parent in _known_above(node.id, above, by_id) if child is not None else ():
             licence = catalogue.licenses[str(parent.license)]
             assert child is not None
-            looser = _looser(child, licence)
-            if looser:
+            how = looser(child, licence)
+            if how:
                 text = (
                     f"terms relaxed at {node.id}: {child.name} is looser than {licence.name} of {parent.id}, which it is made of "
-                    f"({looser}); the terms of {parent.id} hold, ask the author for a licence that keeps them"
+                    f"({how}); the terms of {parent.id} hold, ask the author for a licence that keeps them"
                 )
                 yield node.id, Problem(code="terms_relaxed", text=text)
 
@@ -50,7 +50,7 @@ def _known_above(id: str, above: dict[str, list[str]], by_id: dict[str, Node]) -
             waiting += above.get(name, ())
 
 
-def _looser(child: License, parent: License) -> str:
+def looser(child: License, parent: License) -> str:
     """What is looser, in words; empty where nothing is."""
     if child.id == parent.id:
         return ""

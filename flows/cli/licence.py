@@ -14,6 +14,7 @@ Revision = Annotated[str | None, typer.Option(help="Commit, tag or branch.")]
 Component = Annotated[list[str] | None, typer.Option(help="ROLE=REPO, may be repeated.")]
 Dataset = Annotated[str | None, typer.Option(help="Dataset: folder or Hub id.")]
 Publisher = Annotated[Path | None, typer.Option(help="publisher.yaml; without it the cautious defaults hold.")]
+AsOf = Annotated[str | None, typer.Option(help="Judge as of this day, YYYY-MM-DD; without it today. The verdict says so.")]
 
 
 @app.command()
@@ -23,6 +24,7 @@ def check(
     component: Component = None,
     dataset: Dataset = None,
     publisher: Publisher = None,
+    as_of: AsOf = None,
     as_json: Annotated[bool, typer.Option("--json", help="The whole verdict as JSON.")] = False,
     sarif: Annotated[Path | None, typer.Option(help="Write the reasons there as SARIF 2.1.0, for code scanning.")] = None,
 ) -> None:
@@ -30,7 +32,7 @@ def check(
 
     Example: lorasmith license check black-forest-labs/FLUX.1-dev
     """
-    verdict, code = judged(base, revision, component, dataset, publisher)
+    verdict, code = judged(base, revision, component, dataset, publisher, as_of)
     if sarif:
         from licenses.sarif import of_verdict
 
@@ -51,6 +53,7 @@ def report(
     component: Component = None,
     dataset: Dataset = None,
     publisher: Publisher = None,
+    as_of: AsOf = None,
     html: Annotated[Path | None, typer.Option(help="Write one self-contained page there.")] = None,
 ) -> None:
     """The verdict as a report: Markdown on standard output, and a page with --html.
@@ -59,7 +62,7 @@ def report(
     """
     from licenses import report as rendering
 
-    verdict, code = judged(base, revision, component, dataset, publisher)
+    verdict, code = judged(base, revision, component, dataset, publisher, as_of)
     print(rendering.markdown(verdict))
     if html:
         html.write_text(rendering.html(verdict), encoding="utf-8")
@@ -153,7 +156,7 @@ def write_sarif(file: Path, findings: list[dict[str, Any]]) -> None:
 
 
 def judged(
-    base: str, revision: str | None, component: list[str] | None, dataset: str | None, publisher: Path | None
+    base: str, revision: str | None, component: list[str] | None, dataset: str | None, publisher: Path | None, as_of: str | None
 ) -> tuple[dict[str, Any], int]:
     from flows.errors import JobError
     from flows.job_file import read_publisher
@@ -172,6 +175,7 @@ def judged(
         components={role: repo for role, _, repo in parts},
         dataset=dataset,
         publisher=profile,
+        as_of=as_of,
         trust=trust_for(profile),
     )
     return verdict.as_json(), verdict.exit_code

@@ -135,6 +135,12 @@ def test_a_permissive_tag_is_enough_for_data_of_others(hub: LoopbackHub, license
         "Base model: black-forest-labs/FLUX.1-dev",
         "A merge of somebody/nothing and FLUX.2 [dev].",
         "Distilled from FLUX.2-klein-9B.",
+        "It was fine-tuned from\nblack-forest-labs/FLUX.1-dev in a week.",
+        "**Base model:**\n\n- FLUX.1-dev",
+        "| Base model | FLUX.1 [dev] |\n|---|---|",
+        "Das Modell basiert auf FLUX.1-dev.",
+        "本模型基于FLUX.1-dev微调。",
+        "base_model: black-forest-labs/FLUX.1-dev",
     ],
 )
 def test_a_barred_parent_named_in_a_sentence_blocks(folder: FolderOf, no_network: None, body: str) -> None:
@@ -149,6 +155,7 @@ def test_a_barred_parent_named_in_a_sentence_blocks(folder: FolderOf, no_network
         "Trained from scratch on 277 names and/or tags of train/test splits.",
         "Faster than FLUX.1-dev on a laptop.",
         "Converted from PyTorch with scripts/convert.py.",
+        "Trained on 8-bit pictures with a batch size of 4.\n\n- FLUX.1-dev: 12 B parameters\n- this model: 8 M parameters",
     ],
 )
 def test_a_sentence_that_names_no_parent_changes_nothing(folder: FolderOf, no_network: None, body: str) -> None:
@@ -227,6 +234,12 @@ def test_a_licence_link_to_the_text_itself_or_to_its_own_page_is_fine(hub: Loopb
             "weights_fingerprint",
             id="the same, written as newer ones do",
         ),
+        pytest.param({"README.md": card("license: apache-2.0\ntags: [flux-dev]")}, "copy_of_barred", id="a tag that is a name"),
+        pytest.param(
+            {"README.md": card(f"license: apache-2.0\ntags: ['base_model:finetune:{DEV}']")},
+            "non_commercial",
+            id="a tag of the Hub's kind",
+        ),
         pytest.param({"README_zh.md": "For non-commercial use only."}, "card_body_restricts", id="a second card"),
         pytest.param({"DISCLAIMER.txt": "For research purposes only."}, "card_body_restricts", id="a disclaimer"),
     ],
@@ -281,6 +294,7 @@ def test_terms_that_a_child_relaxes_are_named(hub: LoopbackHub, license: str, te
         ("x/FLUX.1-dev_", "copy_of_barred"),
         ("x/Kolors-bf16", "copy_of_barred"),
         ("x/flux-dev-gguf", "copy_of_barred"),
+        ("x/stable-diffusion-xl-base-1.0-leaves", "copy_of_barred"),
     ],
 )
 def test_names_that_pass_for_another_block(hub: LoopbackHub, repo: str, code: str) -> None:
@@ -340,3 +354,17 @@ def test_a_text_that_can_not_be_read_is_no_text(
 
 def test_a_text_behind_a_byte_order_mark_is_the_text(folder: FolderOf, no_network: None) -> None:
     assert check(folder({**PLAIN, "LICENSE": "\ufeff" + APACHE})).exit_code == 0
+
+
+@pytest.mark.parametrize("repo", ["x/8bit-sprites", "x/leaves-of-kolors-lake", "somebody/leaves", "fal/leaves", "a1/leaf_1-0"])
+def test_a_name_of_its_own_is_no_reason(hub: LoopbackHub, repo: str) -> None:
+    hub.add(repo, GOOD)
+    assert check(repo).exit_code == 0
+
+
+def test_a_snapshot_of_a_barred_model_is_known_by_its_cache(tmp_path: Path, no_network: None) -> None:
+    snapshot = tmp_path / "models--somebody--FLUX.1-dev/snapshots" / ("a" * 40)
+    snapshot.mkdir(parents=True)
+    for name, content in PLAIN.items():
+        (snapshot / name).write_text(str(content))
+    assert "copy_of_barred" in codes(check(snapshot))

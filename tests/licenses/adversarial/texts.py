@@ -61,4 +61,4 @@ def catalogue() -> Catalogue:
     )
     licenses: dict[str, Any] = {**real.licenses, NO_EU: no_eu}
     made_up = {text_hash(synthetic(license)): KnownText(license=license, version="made up") for license in licenses}
-    return dataclasses.replace(real, licenses=licenses, texts={**real.texts, **made_up})
+    return dataclasses.replace(real, licenses=licenses, texts={**made_up, **real.texts})

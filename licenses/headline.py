@@ -1,0 +1,77 @@
+"""A verdict in one line, and each of its waivers in one: what a terminal, a log and the top of a report say."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from licenses.catalogue import PAID_USES, load
+from licenses.errors import flat
+from licenses.verdict import ALLOWED
+
+USE_NAMES = {
+    "train_adapter": "train an adapter for a product",
+    "host_paid_inference": "host paid inference",
+    "distribute_adapter": "distribute the adapter's weights",
+    "sell_outputs": "sell outputs",
+}
+
+
+def one_line(verdict: Mapping[str, Any]) -> str:
+    """The verdict in one line: for a block what bars it, where that stands, and what base to use instead."""
+    base = flat(verdict["base"])
+    if verdict["verdict"] in ALLOWED:
+        duties = _union(verdict, "duties")
+        return f"base {base!r} may be used here: {_licenses(verdict)}; duties: {', '.join(duties) or 'none'}{_excepted(verdict)}"
+    reasons = _against(verdict)
+    first = reasons[0]
+    more = f" ({len(reasons) - 1} more in the report.)" if len(reasons) > 1 else ""
+    quote = f', it says "{flat(first["quote"])}"' if first["quote"] and first["quote"] not in first["text"] else ""
+    said = flat(first["text"]).removeprefix(f"{base}: ").rstrip(".")
+    return f"base {base!r} may not be used here: {said}{quote}.{more}{_instead(verdict)}{_excepted(verdict)}"
+
+
+def waiver_lines(verdict: Mapping[str, Any]) -> list[str]:
+    """Each waiver in one line, those that count first: what is allowed only because a person signed for it."""
+    rows = sorted(verdict.get("waivers", ()), key=lambda row: not row["counted"])
+    return [_waiver_line(row) for row in rows]
+
+
+def _waiver_line(row: Mapping[str, Any]) -> str:
+    counts = "COUNTS" if row["counted"] else "DOES NOT COUNT"
+    if not row["repo"]:
+        return f"{counts}: {row['why']}"
+    use = USE_NAMES.get(row["use"] or "", "no use named")
+    said = "approved by" if row["counted"] else "in the name of"
+    return f"{counts}: {row['repo']}, {use}, {said} {row['by']!r} because {row['reason']!r}: {row['why']}"
+
+
+def _excepted(verdict: Mapping[str, Any]) -> str:
+    lines = [flat(line) for line in waiver_lines(verdict)]
+    more = f" ({len(lines) - 3} more in the report.)" if len(lines) > 3 else ""
+    return "".join(f" WAIVER {line.rstrip('.')}." for line in lines[:3]) + more
+
+
+def _against(verdict: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Distinct reasons against the paid uses, those of a block before those of a condition."""
+    uses = sorted((verdict["uses"][use] for use in PAID_USES), key=lambda said: said["verdict"] != "block")
+    found: dict[str, Mapping[str, Any]] = {}
+    for said in uses:
+        if said["verdict"] not in ALLOWED:
+            for reason in said["reasons"]:
+                found.setdefault(reason["text"], reason)
+    return list(found.values())
+
+
+def _instead(verdict: Mapping[str, Any]) -> str:
+    if verdict["alternatives"]:
+        return f" Bases of the same kind that pass: {', '.join(verdict['alternatives'])}."
+    return f" {verdict['alternatives_note']}." if verdict.get("alternatives_note") else ""
+
+
+def _licenses(verdict: Mapping[str, Any]) -> str:
+    known = load().licenses
+    names = dict.fromkeys(known[one["license"]].name for one in verdict["nodes"] if one["license"] in known)
+    return ", ".join(names) or "own material"
+
+
+def _union(verdict: Mapping[str, Any], key: str) -> list[str]:
+    return sorted({one for said in verdict["uses"].values() for one in said[key]})

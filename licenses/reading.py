@@ -1,0 +1,274 @@
+"""A verdict in the order in which a reader wants it: assets by how bad it stands with them, reasons by asset, duties with what fulfils each."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from licenses.catalogue import PAID_USES, RANK, USES, load
+from licenses.drawing import LETTERS
+from licenses.errors import flat
+from licenses.hard import HARD_BLOCKS, WAIVABLE
+from licenses.headline import USE_NAMES
+from licenses.node import DATA
+from licenses.verdict import ALLOWED
+
+ANSWERS = {
+    "allow": ("✓", "Allowed"),
+    "duties": ("✓", "Allowed, with duties"),
+    "conditional": ("!", "Not allowed: conditions are open"),
+    "block": ("✕", "Not allowed"),
+}
+MEANINGS = {
+    "allow": "allowed",
+    "duties": "allowed by who fulfils the duties",
+    "conditional": "not allowed until somebody settles the condition",
+    "block": "not allowed",
+}
+MEANS = {
+    "file": "file in the package",
+    "listing": "line on the listing",
+    "setting": "setting of the app",
+    "attestation": "statement of the publisher",
+    "name": "name of the app",
+    "nothing": "nothing",
+}
+OF_DATA = ("data_", "dataset_", "persons_", "minors_", "consent_")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Cell:
+    """One use by one asset; `verdict` and `letter` are ? where a record does not tell."""
+
+    use: str
+    verdict: str
+    letter: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Asset:
+    """One row of the matrix. `number` is its place in the verdict, from 1."""
+
+    number: int
+    id: str
+    role: str
+    licence: str
+    told: str
+    revision: str
+    text_sha256: str
+    gated: bool
+    items: tuple[str, ...]
+    cells: tuple[Cell, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Said:
+    """One reason with the uses that give it; `against` where one of them is not allowed."""
+
+    code: str
+    text: str
+    quote: str
+    section: str
+    file: str
+    sha256: str
+    confidence: str
+    uses: tuple[str, ...]
+    against: bool
+    remedy: str
+
+    @property
+    def waived(self) -> bool:
+        return self.code == "waived"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Group:
+    """The reasons that name one asset; `asset` is None for the publisher's own profile."""
+
+    name: str
+    asset: Asset | None
+    said: tuple[Said, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Asked:
+    """One duty: towards whom, for which uses, what fulfils it, and what lacks."""
+
+    code: str
+    words: str
+    towards: str
+    role: str
+    licence: str
+    uses: tuple[str, ...]
+    means: str
+    files: tuple[str, ...]
+    lines: tuple[str, ...]
+    open: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reading:
+    sign: str
+    answer: str
+    whole: tuple[Cell, ...]
+    assets: tuple[Asset, ...]
+    against: tuple[Group, ...]
+    grounds: tuple[Group, ...]
+    duties: tuple[Asked, ...]
+
+    @property
+    def open(self) -> tuple[Asked, ...]:
+        return tuple(one for one in self.duties if one.open)
+
+
+def read(verdict: Mapping[str, Any]) -> Reading:
+    """The verdict's JSON as a report shows it; every text is one printable line."""
+    sign, answer = ANSWERS[verdict["verdict"]]
+    waived = any(reason["code"] == "waived" for use in PAID_USES for reason in verdict["uses"][use]["reasons"])
+    numbered = [_asset(number, node, verdict) for number, node in enumerate(verdict["nodes"], 1)]
+    assets = tuple(sorted(numbered, key=lambda one: _badness(one.cells), reverse=True))
+    said = _reasons(verdict)
+    return Reading(
+        sign=sign,
+        answer=answer + (", by a signed waiver" if waived and verdict["verdict"] in ALLOWED else ""),
+        whole=tuple(_cell(use, verdict["uses"][use]["verdict"]) for use in USES),
+        assets=assets,
+        against=_groups(((node, one) for node, one in said if one.against), assets),
+        grounds=_groups(((node, one) for node, one in said if not one.against), assets),
+        duties=_duties(verdict),
+    )
+
+
+def _asset(number: int, node: Mapping[str, Any], verdict: Mapping[str, Any]) -> Asset:
+    own = node.get("verdicts") or {}
+    return Asset(
+        number=number,
+        id=flat(node["id"]),
+        role=flat(node["role"]).replace("_", " "),
+        licence=_licence(node["license"]),
+        told=flat(node["identified_by"]),
+        revision=flat(node["revision"] or ""),
+        text_sha256=flat(node["text_sha256"] or ""),
+        gated=bool(node.get("gated")),
+        items=tuple(flat(", ".join(f"{key}: {value}" for key, value in one.items() if value)) for one in node.get("items", ())),
+        cells=tuple(_cell(use, own.get(use)) for use in USES),
+    )
+
+
+def _licence(id: str | None) -> str:
+    known = load().licenses.get(id or "")
+    return known.name if known else "own material" if id == "own" else flat(id or "not told")
+
+
+def _cell(use: str, verdict: str | None) -> Cell:
+    return Cell(use=use, verdict=verdict or "not recorded", letter=LETTERS.get(verdict or "", "?"))
+
+
+def _badness(cells: Iterable[Cell]) -> tuple[int, ...]:
+    """The worst of the paid uses first, then of all uses, then how many stand badly; what is not recorded is worst."""
+    ranks = {cell.use: RANK.get(cell.verdict, RANK["block"]) for cell in cells}
+    return max(ranks[use] for use in PAID_USES), max(ranks.values()), sum(ranks.values())
+
+
+def _reasons(verdict: Mapping[str, Any]) -> list[tuple[str, Said]]:
+    """Each reason once, with all the uses that give it, and the asset that it names."""
+    licences = {str(node["id"]): str(node["license"]) for node in verdict["nodes"]}
+    roles = {str(node["id"]): str(node["role"]) for node in verdict["nodes"]}
+    found: dict[tuple[Any, ...], tuple[Mapping[str, Any], list[str]]] = {}
+    for use in USES:
+        for reason in verdict["uses"][use]["reasons"]:
+            key = tuple(reason[name] for name in ("code", "node", "text", "quote", "file", "sha256", "confidence"))
+            found.setdefault(key, (reason, []))[1].append(use)
+    return [
+        (
+            str(reason["node"]),
+            Said(
+                code=flat(reason["code"]),
+                text=flat(reason["text"]),
+                quote=flat(reason["quote"] or ""),
+                section=_section(reason, licences.get(str(reason["node"]), "")),
+                file=flat(reason["file"] or ""),
+                sha256=flat(reason["sha256"] or ""),
+                confidence=flat(reason["confidence"] or "not told"),
+                uses=tuple(uses),
+                against=reason["code"] != "waived" and any(verdict["uses"][use]["verdict"] not in ALLOWED for use in uses),
+                remedy=_remedy(str(reason["code"]), roles.get(str(reason["node"]), "")),
+            ),
+        )
+        for reason, uses in found.values()
+    ]
+
+
+def _section(reason: Mapping[str, Any], license: str) -> str:
+    """Where in the licence the quote stands, as the catalogue has it."""
+    known = load().licenses.get(license)
+    clauses = known.clauses if known else ()
+    cited = next((one for one in clauses if reason["quote"] and one.quote == reason["quote"]), None)
+    return flat(f"section {cited.section}{f' of version {cited.version}' if cited.version else ''}") if cited else ""
+
+
+def _remedy(code: str, role: str) -> str:
+    if code in HARD_BLOCKS:
+        return f"Mend it where it stands. No waiver lifts it: {HARD_BLOCKS[code]}."
+    other = "other pictures" if role in DATA or code.startswith(OF_DATA) else "another base" if role in ("", "base") else "another part"
+    if code in WAIVABLE:
+        return f"Choose {other}, mend what the reason names, or have a waiver signed for this asset, text and use."
+    return f"Choose {other}, or mend what the reason names. No waiver lifts it."
+
+
+def _groups(said: Iterable[tuple[str, Said]], assets: Iterable[Asset]) -> tuple[Group, ...]:
+    """Reasons by asset in the order of the matrix; those that name none of them last."""
+    by_node: dict[str, list[Said]] = {}
+    for node, one in said:
+        by_node.setdefault(flat(node), []).append(one)
+    listed = {one.id: one for one in assets}
+    order = [*(id for id in listed if id in by_node), *(node for node in by_node if node not in listed)]
+    return tuple(Group(name=node, asset=listed.get(node), said=tuple(by_node[node])) for node in order)
+
+
+def _duties(verdict: Mapping[str, Any]) -> tuple[Asked, ...]:
+    """Open ones first; a duty that no row explains stands there without what fulfils it."""
+    known = load().duties
+    uses = {duty: tuple(use for use in USES if duty in verdict["uses"][use]["duties"]) for duty in _all_duties(verdict)}
+    rows = [
+        Asked(
+            code=flat(one["duty"]),
+            words=known.get(one["duty"], ""),
+            towards=flat(one["node"]),
+            role=flat(one["role"]),
+            licence=flat(one["name"]),
+            uses=uses.get(one["duty"], ()),
+            means=MEANS[one["by"]],
+            files=tuple(flat(file) for file in one["files"]),
+            lines=tuple(flat(line) for line in one["lines"]),
+            open=flat(one["open"]),
+        )
+        for one in verdict.get("owed", ())
+    ]
+    named = {row.code for row in rows}
+    bare = [
+        Asked(
+            code=duty,
+            words=known.get(duty, ""),
+            towards="",
+            role="",
+            licence="",
+            uses=of,
+            means="",
+            files=(),
+            lines=(),
+            open="",
+        )
+        for duty, of in uses.items()
+        if duty not in named
+    ]
+    return tuple(sorted([*rows, *bare], key=lambda one: not one.open))
+
+
+def _all_duties(verdict: Mapping[str, Any]) -> list[str]:
+    return sorted({str(duty) for use in USES for duty in verdict["uses"][use]["duties"]})
+
+
+def said_uses(uses: Iterable[str]) -> str:
+    """Uses in words; all four in one."""
+    listed = tuple(uses)
+    return "every use" if set(listed) == set(USES) else "; ".join(USE_NAMES[use] for use in listed)
