@@ -8,9 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flows.job import Job
+from flows.store import digest, file_digest
 
 if TYPE_CHECKING:
     from licenses.papers import Work
+
+WRITERS = ("notices.py", "papers.py", "fulfilment.py", "duties.py", "bom.py", "model_card.py", "attribution.py", "expression.py")
 
 
 def require_fulfilled(job: Job, verdict: Mapping[str, Any]) -> None:
@@ -31,6 +34,14 @@ def written(job: Job, bundle: Path, verdict: Mapping[str, Any]) -> Iterator[Path
         notices.write(verdict, Path(scratch), work=work)
         bom.write(bom.bom(verdict, work, evaluation=evaluation), Path(scratch))
         yield Path(scratch)
+
+
+def code_digest() -> str:
+    """sha256 over the code that writes papers; what a verdict says is in its own hash."""
+    import licenses
+
+    room = Path(licenses.__path__[0])
+    return digest({name: file_digest(room / name) for name in WRITERS})
 
 
 def work_of(job: Job, manifest: Mapping[str, Any]) -> "Work":

@@ -144,7 +144,8 @@ def package_app(job: Job, bundle: Artefact, licences: Artefact) -> Artefact:
         "verdict": verdict["hash"],
         "serving": job.serving.model_dump(),
         "base": base_revision(job, licences),
-        "code": [tree_digest(SOURCE / room, "*.py") for room in ("serving/app", "serving/release", "licenses")],
+        "code": [tree_digest(SOURCE / "serving" / room, "*.py") for room in ("app", "release")],
+        "papers": papers.code_digest(),
     }
 
     def build(out: Path) -> None:

@@ -1,7 +1,9 @@
 """What stands against a source beside its licence: names, files, heads and configs that tell of another origin. Pure."""
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from pathlib import PurePosixPath
 
 from licenses.catalogue import Catalogue, Model
 from licenses.errors import flat
@@ -12,10 +14,11 @@ from licenses.identify import identify
 from licenses.lineage import Names, names_in
 from licenses.links import against_link
 from licenses.lookalike import barred_by_name, bars_paid, originals_of, owner_passed_for, skeleton
-from licenses.prose import restriction_in
+from licenses.prose import literal, restriction_in
 from licenses.relaxed import looser
 from licenses.witnesses import Finding
 
+SAID = re.compile(r"usage|description|comment|terms|notes|licen[sc]e")
 PLAIN_LORA = frozenset({"pytorch_lora_weights.safetensors", "adapter_model.safetensors", "adapter_model.bin"})
 
 
@@ -35,6 +38,10 @@ def against_source(
         yield from _prose(evidence, finding.license, catalogue)
     for header in evidence.headers:
         yield from _header(header, finding.license, catalogue, names.models)
+    for told in evidence.told:
+        if finding.license not in catalogue.licenses_of_tag(told.text) and told.text.casefold() != "other":
+            text = f"{flat(told.file)} says that the licence is {flat(told.text)[:60]!r}, the text is another; ask the author"
+            yield Problem(code="config_contradicts", text=text, file=told.file)
     yield from _absent(evidence, components)
     yield from against_config("the model", classes_of(evidence.config), evidence.config, finding.license, row, catalogue, names)
     if row is None:
@@ -123,7 +130,7 @@ def _prose(evidence: Evidence, license: str | None, catalogue: Catalogue) -> Ite
         sentence = restriction_in(words)
         if sentence:
             text = f'{flat(file)} restricts use ("{sentence}"); ask the author for a licence without that sentence'
-            yield Problem(code=code, text=text, file=file, quote=sentence)
+            yield Problem(code=code, text=text, file=file, quote=literal(sentence, words))
     for tag in evidence.card.tags if evidence.card else ():
         meant = catalogue.licenses_of_tag(tag.casefold().removeprefix("license:"))
         named = tag.casefold().startswith("license:") and license not in meant
@@ -135,7 +142,7 @@ def _prose(evidence: Evidence, license: str | None, catalogue: Catalogue) -> Ite
 def _names(evidence: Evidence, id: str, license: str | None, catalogue: Catalogue, names: Names) -> Iterator[Problem]:
     barred = barred_by_name(id, catalogue, names.models)
     own = catalogue.licenses.get(license or "")
-    kept = originals_of(id, catalogue) if own is not None and barred is None else []
+    kept = originals_of(id, catalogue, names.models) if own is not None and barred is None else []
     original = next((one for one in kept if own is not None and looser(own, catalogue.licenses[one.license])), None)
     if original is not None:
         held = catalogue.licenses[original.license].name
@@ -188,6 +195,11 @@ def _header(header: Header, license: str | None, catalogue: Catalogue, aliases: 
         if tag and license not in meant and tag.casefold() != "other":
             text = f"{flat(header.file)} says in its head that its licence is {tag[:60]!r}, the text beside it is another"
             yield Problem(code="header_contradicts", text=f"{text}; ask its author", file=header.file)
+    for key, value in header.fields.items():
+        sentence = restriction_in(value) if SAID.search(key) else None
+        if sentence:
+            text = f'{flat(header.file)} says in its head under {flat(key)[:40]}: "{sentence}"; ask its author'
+            yield Problem(code="header_restricts", text=text, file=header.file, quote=sentence)
     for name in names_in(header):
         model = barred_by_name(name, catalogue, aliases)
         if model is not None:
@@ -200,7 +212,7 @@ def _absent(evidence: Evidence, components: Mapping[str, str]) -> Iterator[Probl
     """Components that the index names and that are not among the files: they are loaded from somewhere else."""
     if not evidence.files:
         return
-    there = {path.partition("/")[0] for path in evidence.files if "/" in path}
+    there = {str(folder) for path in evidence.files for folder in PurePosixPath(path).parents}
     for part in evidence.parts:
         if part.role not in there and part.role not in components:
             text = f"model_index.json names {part.role}, which is not among the files"

@@ -1,4 +1,4 @@
-"""Other bases of the same kind that the facts do not bar for this publisher on this day, nearest first."""
+"""Other bases of the same kind that the facts do not bar for this publisher, nearest first."""
 
 import math
 from datetime import date
@@ -9,7 +9,10 @@ from licenses.policy import passes_on_paper
 from licenses.publisher import Publisher
 
 MOST = 3
-NONE_PASSES = "No base of the same kind passes for this publisher by the facts of this day: state more in its profile, or ask the licensor"
+NONE_PASSES = (
+    "No base of the same kind passes for this publisher by the facts of this day: state more in its profile, or ask the licensor"
+)
+AGED = "What is known of these bases was read more than 90 days before this check: it has to be read again before one of them passes"
 FAMILIES = (
     ("Flux2", "flux2"),
     ("Flux", "flux"),
@@ -23,8 +26,20 @@ VIDEOS = ("Wan", "LTX", "HunyuanVideo", "CogVideo", "Mochi", "StableVideo", "Tex
 EDITS = ("Edit", "Kontext", "Fill", "Inpaint", "Img2Img", "Pix2Pix", "Redux", "Control")
 
 
-def alternatives(base: Node, publisher: Publisher, catalogue: Catalogue, as_of: date) -> tuple[str, ...]:
-    """Up to three repositories, none where none passes; their own evidence is still read when one of them is chosen."""
+def instead(base: Node, publisher: Publisher, catalogue: Catalogue, as_of: date) -> tuple[tuple[str, ...], str]:
+    """Up to three repositories and what has to be said of them: that there are none, or that their facts are old.
+
+    Their own evidence is still read when one of them is chosen.
+    """
+    fresh = alternatives(base, publisher, catalogue, as_of)
+    if fresh:
+        return fresh, ""
+    aged = alternatives(base, publisher, catalogue, None)
+    return aged, AGED if aged else NONE_PASSES
+
+
+def alternatives(base: Node, publisher: Publisher, catalogue: Catalogue, as_of: date | None) -> tuple[str, ...]:
+    """Up to three repositories that pass on paper on this day; without a day, whatever the age of their facts."""
     kind = _kind(base)
     family = base.row.family if base.row else _family(base.pipeline or "")
     size = base.row.billions if base.row else None

@@ -59,9 +59,14 @@ def unexplained(
     found, listed = [], list(edges)
     for id, one in evidence.items():
         above = [edge.parent for edge in listed if edge.child == id and edge.relation in DERIVED and edge.parent in evidence]
-        known = {(part.role, part.architectures[0]) for parent in above for part in evidence[parent].parts}
+        known = {(part.role, part.architectures[0]) for parent in above for part in evidence[parent].parts if part.architectures}
         for part in one.parts if known else ():
-            bare = part.weights and part.role not in components and not any(text.kind == "license" for text in part.texts)
+            bare = (
+                part.weights
+                and part.architectures
+                and part.role not in components
+                and not any(text.kind == "license" for text in part.texts)
+            )
             if bare and (part.role, part.architectures[0]) not in known:
                 text = (
                     f"{part.role} of {id} is in none of the models that it is made of and has no licence text of its own; "

@@ -175,14 +175,14 @@ def _behind(node: Mapping[str, Any], verdict: Mapping[str, Any]) -> list[dict[st
 
 
 def _dependencies(verdict: Mapping[str, Any], refs: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Who rests on whom: by the edges of the graph, and the adapter on all that no edge leads to."""
+    """Who rests on whom: by the edges of the graph, and the adapter on its pictures and on all that no edge leads to."""
     named: dict[str, list[str]] = {}
     for ref, node in refs.items():
         named.setdefault(str(node["id"]), []).append(ref)
     rests: dict[str, set[str]] = {ROOT: set(), **{ref: set() for ref in refs}}
     for edge in verdict.get("edges", ()):
         for ref in named.get(edge["from"], ()):
-            rests[ref] |= {other for other in named.get(edge["to"], ()) if other != ref}
+            rests[ref] |= {other for other in named.get(edge["to"], ()) if other != ref and refs[other]["role"] != "dataset"}
     reached = set().union(*rests.values())
     rests[ROOT] = {ref for ref, node in refs.items() if ref not in reached or node["role"] in ("base", "dataset", "adapter")}
     return [{"ref": ref, "dependsOn": sorted(others)} if others else {"ref": ref} for ref, others in rests.items()]

@@ -9,12 +9,44 @@ from typing import Any
 from licenses.errors import SourceFailure, flat
 
 CARD_LIMIT = 1 << 20
+POINTER = "version https://git-lfs.github.com/spec/"
 FRONT_LIMIT = 64 << 10
 DEPTH_LIMIT = 12
 GATE, DETAILS = "extra_gated_", "license_details"
 RIGHTS = frozenset(
     ("license", "license_name", "license_link", DETAILS, "base_model", "base_model_relation", "datasets", "source_datasets")
 )
+SILENT = frozenset(
+    (
+        "tags",
+        "language",
+        "library_name",
+        "pipeline_tag",
+        "widget",
+        "model-index",
+        "model_index",
+        "metrics",
+        "inference",
+        "thumbnail",
+        "instance_prompt",
+        "pretty_name",
+        "size_categories",
+        "task_categories",
+        "task_ids",
+        "configs",
+        "dataset_info",
+        "new_version",
+        "annotations_creators",
+        "language_creators",
+        "multilinguality",
+        "co2_eq_emissions",
+        "output",
+        "arxiv",
+        "doi",
+        "base_model_config",
+    )
+)
+COMMENT = re.compile(r"(?:^|\s)#[^\S\n]*(\S.*)$", re.M)
 LIKE_RIGHTS = re.compile(r"^(?:model)?li[csz]en[csz]|base_?models?|parent_?model|finetuned_?from")
 # Front matter that a reader takes for one and this reader does not: behind a blank, a comment, in a fence, or a second one.
 HIDDEN = re.compile(
@@ -41,12 +73,17 @@ class Card:
 def read_card(raw: bytes) -> Card:
     """The card of a README; SourceFailure card_too_large, card_not_utf8 or card_invalid where it can not be trusted."""
     text = decoded(raw, "README.md", "card").replace("\r\n", "\n").replace("\r", "\n")
+    if text.startswith(POINTER):
+        raise SourceFailure(
+            "card_is_pointer", "README.md is a pointer to a large file and not the card; get the file itself (git lfs pull)"
+        )
     front, body = _split(text)
     fields = {str(key).casefold(): value for key, value in read_mapping(front, "README.md").items()}
     _check_keys(fields)
     if HIDDEN.search(body if front else text):
         raise SourceFailure("card_ambiguous", "README.md holds front matter that is not at its start; keep one, at the start")
-    said = [one for key, value in fields.items() if key.startswith(GATE) or key == DETAILS for one in _said(value)]
+    said = [f"{key}: {one}" if key not in RIGHTS else one for key, value in fields.items() if _speaks(key) for one in _said(value)]
+    said += [found[1] for found in COMMENT.finditer(front)]
     return Card(
         license=_license(fields),
         license_name=_text(fields, "license_name"),
@@ -142,6 +179,11 @@ def _check_keys(fields: dict[str, Any]) -> None:
             raise SourceFailure("card_key_unknown", text)
 
 
+def _speaks(key: str) -> bool:
+    """A field that may hold words about use: a gate, details, or any that is not known to hold something else."""
+    return key.startswith(GATE) or key == DETAILS or key not in RIGHTS | SILENT
+
+
 def _said(value: Any) -> Iterator[str]:
     """All words in a field, keys of mappings included: the label of a box is what is agreed to."""
     if isinstance(value, dict):
@@ -162,6 +204,10 @@ def _license(fields: dict[str, Any]) -> str | None:
         raise SourceFailure("tag_ambiguous", f"README.md lists {len(value)} licences ({str(value)[:80]}); one has to be named")
     if "license" in fields and (not isinstance(value, str) or not value.strip()):
         raise _invalid("README.md", f"its field license is {value!r:.60}", "name one licence id, such as apache-2.0")
+    if isinstance(value, str) and not value.isprintable():
+        raise _invalid(
+            "README.md", f"its field license holds characters that nobody sees ({value!a:.60})", "write it in plain letters"
+        )
     return value.strip() if isinstance(value, str) else None
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from licenses import notices
 from licenses.adapter import Adapter
-from licenses.alternatives import NONE_PASSES, alternatives
+from licenses.alternatives import instead
 from licenses.archive import Archive
 from licenses.catalogue import PAID_USES, USES, load
 from licenses.duties import owed
@@ -70,7 +70,8 @@ def check(
     uses = decide(nodes, publisher, catalogue, as_of=day, waivers=waivers)
     ours = [node for node in nodes if node.role not in ("dataset", "adapter")]
     judged = [judge(node, use, publisher, catalogue, as_of=day, waivers=waivers) for node in ours for use in PAID_USES]
-    instead = alternatives(nodes[0], publisher, catalogue, day) if any(one.verdict not in ALLOWED for one in judged) else None
+    barred = any(one.verdict not in ALLOWED for one in judged)
+    others, note = instead(nodes[0], publisher, catalogue, day) if barred else ((), "")
     shipped = nodes if all(uses[use].verdict in ALLOWED for use in PAID_USES) else []
     texts = notices.texts(shipped, catalogue)
     return LicenseVerdict(
@@ -84,9 +85,9 @@ def check(
         notices=texts,
         notice_lines=notices.lines(shipped, catalogue),
         display_lines=notices.display(shipped, catalogue),
-        alternatives=instead or (),
+        alternatives=others,
         data=statement(nodes, catalogue, day),
-        alternatives_note=NONE_PASSES if instead == () else "",
+        alternatives_note=note,
         as_of=day.isoformat(),
         edges=tuple(edge.as_json() for edge in graph.edges),
         evidence=archive.evidence(),

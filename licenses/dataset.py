@@ -27,7 +27,8 @@ ITEM_FIELDS = ("license", "author", "source")
 OPT_OUT_FIELDS = ("checked", "how", "date")
 PERSONS = ("none", "consented", "identifiable")
 MINORS = ("none", "present")
-BARRING_LINK = re.compile(r"licenses/by-n[cd]", re.I)
+CREATIVE = re.compile(r"(?:\bcc[-_ ]?|licenses/)(?P<kind>by(?:[-_ ](?:nc|nd|sa))*)(?![a-z])", re.I)
+RESERVED = re.compile(r"all rights reserved", re.I)
 
 
 def assets(folder: Path, catalogue: Catalogue) -> tuple[Node, ...]:
@@ -197,13 +198,24 @@ def _is_record(written: str, folder: Path) -> bool:
 
 
 def _heard(node: Node) -> Node:
-    """The same; a source that names terms which bar paid use stands against whatever licence is given beside it."""
-    barred = restriction_in(node.source) or BARRING_LINK.search(node.source)
-    if not barred:
+    """The same; a name, an author or a source with other terms than those given beside it is a contradiction."""
+    told = (node.author, node.source, *(item.title for item in node.items))
+    other = next((text for text in told if _says_otherwise(text, _creative(node.license or ""))), None)
+    if other is None:
         return node
-    text = f"{FILE}: source of {node.id} says {node.source[:100]!r}, which bars paid use; license has to say what the source says"
-    problem = Problem(code="dataset_source_contradicts", text=text, file=FILE, quote=node.source[:200])
+    text = f"{FILE}: {node.id} says {other[:100]!r}, and license says something else; mend the one that does not hold"
+    problem = Problem(code="dataset_source_contradicts", text=text, file=FILE, quote=other[:200])
     return replace(node, problems=(*node.problems, problem))
+
+
+def _says_otherwise(text: str, given: frozenset[str]) -> bool:
+    """Words that bar paid use, or a CC licence that is not the one given; the author's own rights reserved bar nothing."""
+    return not _creative(text) <= given or restriction_in(RESERVED.sub("", text)) is not None
+
+
+def _creative(text: str) -> frozenset[str]:
+    """Kinds of CC licences that a text names: by, by-sa, by-nc-nd."""
+    return frozenset(re.sub(r"[-_ ]", "-", found["kind"]).casefold() for found in CREATIVE.finditer(text))
 
 
 def _invalid(where: str, value: Any, wanted: str) -> SourceFailure:

@@ -73,7 +73,7 @@ class Parent:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Prose:
-    """Words of a file beside the card that may take a licence back."""
+    """Words of a file beside the card that may take a licence back, or the licence that a config names."""
 
     file: str
     text: str
@@ -100,6 +100,7 @@ class Evidence:
     config: Mapping[str, object] = field(default_factory=dict)
     prose: tuple[Prose, ...] = ()
     headers: tuple[Header, ...] = ()
+    told: tuple[Prose, ...] = ()
     files: tuple[str, ...] = ()
     problems: tuple[Problem, ...] = ()
 

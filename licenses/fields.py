@@ -60,7 +60,7 @@ BODY = re.compile(
 GROUP = re.compile(r"team|contributors|authors|developers|maintainers|members|project")
 ABBREVIATED = re.compile(r"\b(?:[A-Z]|Inc|Ltd|Co|Corp|Jr|Sr|Dr|St|Pty|LLC|B\.V|S\.A|e\.V|al)\.")
 INITIAL = re.compile(r"\b(?:[A-Z]|Jr|Sr|Dr)\.")
-BSD_PARTIES = r"(?:the )?(?:copyright )?(?:holders?|owners?|authors?|regents)(?: (?:and|or) contributors)?"
+BSD_PARTIES = r"(?:the )?(?:copyright (?:holders?|owners?)|authors?|regents)(?: (?:and|or) contributors)?"
 BSD_FIELDS = (
     (re.compile(r"\b[1-3] (?=redistributions |neither )"), ""),
     (re.compile(r"neither the name of (?P<name>\w+(?: \w+){0,7}) nor the names of its contributors"), "neither name"),

@@ -21,14 +21,30 @@ CODE = {
     ".yml",
     ".toml",
 }
-UNREADABLE = {".pdf", ".docx", ".doc", ".rtf", ".html", ".htm", ".odt", ".png", ".jpg", ".jpeg", ".webp", ".json", ".yaml", ".yml"}
+UNREADABLE = {
+    ".pdf",
+    ".docx",
+    ".doc",
+    ".rtf",
+    ".html",
+    ".htm",
+    ".odt",
+    ".png",
+    ".jpg",
+    ".jpeg",
+    ".webp",
+    ".svg",
+    ".json",
+    ".yaml",
+    ".yml",
+}
 LICENSE_NAME = re.compile(
     r"licen[sc]e|copying|lizenz|licencia|licenza|лиценз|许可|許可|协议|協議|授权|ライセンス|라이선스|non[-_. ]?commercial|"
     r"(?:^|[-_. ])(?:research|personal)[-_. ]?(?:use[-_. ]?)?only|"
     r"(?:^|[-_.])(?:terms|eula|addendum|restrictions?|agreement)(?:[-_.]|$)"
 )
 LICENSE_FOLDER = re.compile(r"(?:^|/)(?:licen[sc]es?|copying|lizenzen|legal)/[^/]+$")
-BARE_LICENSE = re.compile(r"(?:model|weights?)?[-_. ]?(?:licen[sc]es?|copying)[-_. ]?(?:model|weights?)?")
+BARE_LICENSE = re.compile(r"(?:^|[-_. ])(?:licen[sc]es?|copying)(?:[-_. ]|$)")
 POLICY_NAME = re.compile(r"(?:use|usage)[-_ ]?policy|acceptable[-_ ]?use|prohibited[-_ ]?use")
 NOTICE_NAME = re.compile(r"^(?:third[-_]?party[-_]?)?notices?(?:\.|$)")
 PROSE_NAME = re.compile(r"(?:readme|model[-_ ]?card|usage|disclaimer|important|legal)[^/]*?(?:\.(?:md|txt|rst|markdown))?")
@@ -42,7 +58,7 @@ def kind_of(path: str) -> str | None:
     """license, policy or notice by the name of a file; None for everything else."""
     name = path.rpartition("/")[2].casefold()
     suffix = PurePosixPath(name).suffix
-    if suffix in CODE and not (suffix in UNREADABLE and BARE_LICENSE.fullmatch(name.removesuffix(suffix))):
+    if suffix in CODE and not (suffix in UNREADABLE and BARE_LICENSE.search(name.removesuffix(suffix))):
         return None
     for kind, pattern in (("notice", NOTICE_NAME), ("policy", POLICY_NAME), ("license", LICENSE_NAME)):
         if pattern.search(name):

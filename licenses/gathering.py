@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
-from licenses.card import CARD_LIMIT, Card, decoded, read_card
+from licenses.card import CARD_LIMIT, POINTER, Card, decoded, read_card
 from licenses.errors import SourceFailure, flat
 from licenses.evidence import (
     JSON_LIMIT,
@@ -28,8 +28,9 @@ TEXTS_LIMIT = 24
 PARTS_LIMIT = 32
 PROSE_LIMIT = 8
 CONFIGS_LIMIT = 8
+TOKENS_LIMIT = 16 << 20
 HEADERS_LIMIT = 512
-POINTER = "version https://git-lfs.github.com/spec/"
+
 RESERVED = frozenset({"base", "ancestor", "dataset", "source_data", "adapter"})
 INDEX, CONFIG, MODULAR = "model_index.json", "config.json", "modular_model_index.json"
 T = TypeVar("T")
@@ -54,9 +55,18 @@ class _Gathering:
         card = self._card()
         index, config, modular = self._mapping(INDEX), self._mapping(CONFIG), self._mapping(MODULAR)
         roles = self._roles(index)
+        roles |= dict.fromkeys(self._folders(roles), "")
         texts = self._texts([path for path in self.files if path.partition("/")[0] not in roles or "/" not in path])
-        parts = tuple(self._part(role, name, card) for role, name in sorted(roles.items()))
-        cards = [one for one in (card, *(self._part_card(role) for role in sorted(roles))) if one is not None]
+        parts = tuple(self._part(role, name) for role, name in sorted(roles.items()))
+        cards = [one for one in (card, *(self._card_below(path, card) for path in self._cards_below())) if one is not None]
+        below = {path: self._mapping(path) for path in self.answer if path.endswith(f"/{INDEX}")}
+        configs = {INDEX: index, CONFIG: config, MODULAR: modular, **below}
+        parts += tuple(
+            self._part(f"{path.removesuffix(INDEX)}{role}", name)
+            for path, one in below.items()
+            for role, name in self._roles(one).items()
+        )
+        told = {**configs, **{f"{part.role}/{CONFIG}": part.config for part in parts}}
         adapters = {path: self._mapping(path) for path in self.answer if path.endswith("adapter_config.json")}
         headers = tuple(self._headers())
         pipeline = index.get("_class_name")
@@ -67,11 +77,12 @@ class _Gathering:
             texts=texts,
             parts=parts,
             pipeline=pipeline if isinstance(pipeline, str) else None,
-            parents=parents_of(cards, {INDEX: index, CONFIG: config, MODULAR: modular}, adapters, headers),
+            parents=parents_of(cards, configs, adapters, headers),
             origin=_written(index) or _written(config),
             config=config,
             prose=tuple(self._prose()),
             headers=headers,
+            told=tuple(Prose(file=file, text=said) for file, one in told.items() if isinstance(said := one.get("license"), str)),
             files=self.files,
             problems=tuple(self.problems),
         )
@@ -83,11 +94,16 @@ class _Gathering:
         wanted |= dict.fromkeys([one for one in paths if kind_of(one) and is_readable(one)][: 2 * TEXTS_LIMIT], TEXT_LIMIT)
         wanted |= {path: JSON_LIMIT for path in (INDEX, CONFIG, MODULAR) if path in paths}
         inner = [path for path in paths if path.count("/") == 1]
+        wanted |= dict.fromkeys([one for one in inner if one.endswith("/tokenizer_config.json")][:PARTS_LIMIT], TOKENS_LIMIT)
+        wanted |= dict.fromkeys([one for one in paths if one.endswith(f"/{INDEX}")][:CONFIGS_LIMIT], JSON_LIMIT)
         wanted |= dict.fromkeys([one for one in inner if one.endswith("/config.json")][:PARTS_LIMIT], JSON_LIMIT)
-        wanted |= dict.fromkeys([one for one in inner if one.endswith("/README.md")][:PARTS_LIMIT], CARD_LIMIT)
+        wanted |= dict.fromkeys(self._cards_below()[:PARTS_LIMIT], CARD_LIMIT)
         adapters = [path for path in paths if path.rpartition("/")[2] == "adapter_config.json"]
         wanted |= dict.fromkeys(adapters[:CONFIGS_LIMIT], JSON_LIMIT)
         return wanted | dict.fromkeys([one for one in paths if is_prose(one) and not kind_of(one)][:PROSE_LIMIT], CARD_LIMIT)
+
+    def _cards_below(self) -> list[str]:
+        return [path for path in self.files if "/" in path and is_card(path.rpartition("/")[2])]
 
     def _guarded(self, call: Callable[..., T], *arguments: Any) -> T | None:
         try:
@@ -140,6 +156,14 @@ class _Gathering:
             self._problem("json_invalid", text, INDEX)
         return dict(sorted(plain.items())[:PARTS_LIMIT])
 
+    def _folders(self, roles: Mapping[str, str]) -> list[str]:
+        """Folders that hold a model of their own and that no index names."""
+        held = [
+            path.partition("/") for path in self.answer if path.count("/") == 1 and path.endswith(("/config.json", "_config.json"))
+        ]
+        named = dict.fromkeys(folder for folder, _, file in held if file in (CONFIG, "tokenizer_config.json"))
+        return [one for one in named if one not in roles and one not in RESERVED and re.fullmatch(r"[\w.-]{1,64}", one, re.ASCII)]
+
     def _mapping(self, path: str) -> Mapping[str, Any]:
         if path not in self.files:
             return {}
@@ -168,30 +192,34 @@ class _Gathering:
             raise SourceFailure("text_empty", f"{flat(path)} is empty; put the licence text there, or ask its author for it")
         return TextFile(path=path, kind=kind, text=raw.decode(), sha256=hashlib.sha256(raw).hexdigest())
 
-    def _part(self, role: str, name: str, card: Card | None) -> Part:
+    def _part(self, role: str, name: str) -> Part:
         own = [path for path in self.files if path.startswith(f"{role}/")]
         config = self._mapping(f"{role}/{CONFIG}")
-        own_card = self._part_card(role)
-        if own_card is not None and own_card.license and own_card.license != (card.license if card else None):
-            said = flat(own_card.license)[:40]
-            text = f"{role}/README.md names a licence of its own ({said}); check it with --component {role}=REPO"
-            self._problem("component_tag", text, f"{role}/README.md")
+        tokens = self._mapping(f"{role}/tokenizer_config.json")
         return Part(
             role=role,
-            architectures=(name, *classes_of(config)),
+            architectures=tuple(one for one in (name, *classes_of(config)) if one),
             texts=self._texts(own),
             config=config,
-            origins=tuple(origins_in(config)),
+            origins=(*origins_in(config), *origins_in(tokens)),
             weights=any(is_weights(path) for path in own),
         )
 
-    def _part_card(self, role: str) -> Card | None:
-        path = f"{role}/README.md"
-        return self._guarded(lambda one: read_card(self._read(one)), path) if path in self.files else None
+    def _card_below(self, path: str, card: Card | None) -> Card | None:
+        """The card of a part; a licence that is not that of the whole is a problem."""
+        own = self._guarded(lambda one: read_card(self._read(one)), path)
+        if own is not None and own.license and own.license != (card.license if card else None):
+            role = path.rpartition("/")[0]
+            text = (
+                f"{flat(path)} names a licence of its own ({flat(own.license)[:40]}); check it with --component {flat(role)}=REPO"
+            )
+            self._problem("component_tag", text, path)
+        return own
 
     def _prose(self) -> Iterator[Prose]:
+        below = set(self._cards_below())
         for path in self.files:
-            if (is_prose(path) and not kind_of(path)) or (path in self.answer and path.endswith("/README.md")):
+            if (is_prose(path) and not kind_of(path)) or (path in self.answer and path in below):
                 words = self._guarded(self._words, path)
                 if words is not None:
                     yield Prose(file=path, text=words)

@@ -174,7 +174,7 @@ class Graph:
         else:
             finding = weigh(evidence, row, self.catalogue, self.publisher.choice_for(id))
             if role != "dataset":
-                problems += against_source(evidence, finding, id, row, self.components, self.catalogue, self.names)
+                problems += against_source(evidence, finding, id, row, self._replaced(role), self.catalogue, self.names)
             self.nodes.append(_node(id, role, evidence, finding, row, (*finding.problems, *problems)))
         self.nodes[-1] = replace(self.nodes[-1], gated=bool(hub and hub[0].gated))
         place = len(self.nodes) - 1
@@ -182,7 +182,8 @@ class Graph:
         more = list(self._inside(evidence, id, role, row))
         if role not in ("dataset", "source_data"):
             more += self._ancestors(evidence, id, row, trail, hub)
-        more += self._sources(evidence, id, role, trail)
+        tagged = hub[0].datasets if hub and role not in ("dataset", "source_data") else ()
+        more += self._sources((*names_of(evidence.card, role), *tagged), id, trail)
         self.nodes[place] = replace(self.nodes[place], problems=tuple(dict.fromkeys([*self.nodes[place].problems, *more])))
         return id
 
@@ -190,7 +191,7 @@ class Graph:
         """Component nodes of a source; those of an ancestor only where they say something of their own."""
         base = self.nodes[-1]
         for part in evidence.parts:
-            if part.role in self.components:
+            if part.role in self._replaced(role):
                 continue
             node = self._part(part, base, row)
             if role != "ancestor" or part.texts or node.problems:
@@ -199,6 +200,10 @@ class Graph:
             for known in self._origins(part, row):
                 self._edge(id, self._by_catalogue(known.repo, "ancestor", known), "component")
         return []
+
+    def _replaced(self, role: str) -> Mapping[str, str]:
+        """Components from elsewhere take the place of those of the base and its ancestors, not of parts of one another."""
+        return self.components if role in ("base", "ancestor") else {}
 
     def _origins(self, part: Part, row: Model | None) -> Iterator[Model]:
         """Models that stand against this publisher and that the config of a part says its weights are from."""
@@ -259,10 +264,10 @@ class Graph:
     def _is_too_far(self, trail: tuple[str, ...]) -> bool:
         return len(trail) >= DEPTH_LIMIT or len(self.seen) >= SOURCES_LIMIT
 
-    def _sources(self, evidence: Evidence, id: str, role: str, trail: tuple[str, ...]) -> list[Problem]:
+    def _sources(self, names: tuple[str, ...], id: str, trail: tuple[str, ...]) -> list[Problem]:
         """Training data of a model and sources of a dataset; a name that is no repository blocks."""
         problems = []
-        for name in names_of(evidence.card, role):
+        for name in dict.fromkeys(names):
             if not is_repo(name):
                 text = f"{id} says that it was made of {flat(name)[:80]!r}, which is no dataset on the Hub; name it as owner/name"
                 problems.append(Problem(code="data_unresolved", text=text, file="README.md"))

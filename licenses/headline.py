@@ -16,17 +16,22 @@ USE_NAMES = {
 
 
 def one_line(verdict: Mapping[str, Any]) -> str:
-    """The verdict in one line: for a block what bars it, where that stands, and what base to use instead."""
+    """The verdict in one line with its waivers: for a block what bars it, where that stands, and what base to use instead."""
+    return without_waivers(verdict) + _excepted(verdict)
+
+
+def without_waivers(verdict: Mapping[str, Any]) -> str:
+    """The same line where the waivers stand below it."""
     base = flat(verdict["base"])
     if verdict["verdict"] in ALLOWED:
         duties = _union(verdict, "duties")
-        return f"base {base!r} may be used here: {_licenses(verdict)}; duties: {', '.join(duties) or 'none'}{_excepted(verdict)}"
+        return f"base {base!r} may be used here: {_licenses(verdict)}; duties: {', '.join(duties) or 'none'}."
     reasons = _against(verdict)
     first = reasons[0]
     more = f" ({len(reasons) - 1} more in the report.)" if len(reasons) > 1 else ""
     quote = f', it says "{flat(first["quote"])}"' if first["quote"] and first["quote"] not in first["text"] else ""
     said = flat(first["text"]).removeprefix(f"{base}: ").rstrip(".")
-    return f"base {base!r} may not be used here: {said}{quote}.{more}{_instead(verdict)}{_excepted(verdict)}"
+    return f"base {base!r} may not be used here: {said}{quote}.{more}{_instead(verdict)}"
 
 
 def waiver_lines(verdict: Mapping[str, Any]) -> list[str]:
@@ -62,15 +67,22 @@ def _against(verdict: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 
 def _instead(verdict: Mapping[str, Any]) -> str:
+    note = f" {verdict['alternatives_note']}." if verdict.get("alternatives_note") else ""
     if verdict["alternatives"]:
-        return f" Bases of the same kind that pass: {', '.join(verdict['alternatives'])}."
-    return f" {verdict['alternatives_note']}." if verdict.get("alternatives_note") else ""
+        which = "that may pass" if note else "that pass"
+        return f" Bases of the same kind {which}: {', '.join(verdict['alternatives'])}.{note}"
+    return note
 
 
 def _licenses(verdict: Mapping[str, Any]) -> str:
-    known = load().licenses
-    names = dict.fromkeys(known[one["license"]].name for one in verdict["nodes"] if one["license"] in known)
-    return ", ".join(names) or "own material"
+    """What the assets come under; one whose licence nobody could tell is said to be so, whatever waiver lets it pass."""
+    return ", ".join(dict.fromkeys(license_name(one["license"]) for one in verdict["nodes"]))
+
+
+def license_name(id: str | None) -> str:
+    """A licence in words."""
+    known = load().licenses.get(id or "")
+    return known.name if known else "own material" if id == "own" else flat(id or "no licence told")
 
 
 def _union(verdict: Mapping[str, Any], key: str) -> list[str]:

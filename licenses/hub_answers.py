@@ -31,6 +31,7 @@ class Listing:
     named: frozenset[str] = frozenset()
     written: frozenset[str] = frozenset()
     parents: tuple[Parent, ...] = ()
+    datasets: tuple[str, ...] = ()
     gated: bool = False
     private: bool = False
     disabled: bool = False
@@ -94,6 +95,7 @@ def _listing(value: Any, raw: bytes) -> Listing:
         named=frozenset(tag.removeprefix("license:").casefold() for tag in tags if tag.startswith("license:")),
         written=frozenset(parent.name.casefold() for parent in written),
         parents=tuple(known[name] for name in sorted(known)),
+        datasets=tuple(sorted(tag.removeprefix("dataset:") for tag in tags if tag.startswith("dataset:"))),
         gated=bool(value.get("gated")),
         private=bool(value.get("private")),
         disabled=bool(value.get("disabled")),

@@ -38,11 +38,22 @@ STRONG = re.compile(r"model|weights|tun|merg|quanti|distill|deriv|lora|adapter|i
 NAMED_FIRST = re.compile(
     r"^\W{0,3}(?:\w+\W+){0,2}(?:fine-?\s?tun|lora\b|merge|derivative|quant|gguf|checkpoint|re-?upload|mirror)", re.I
 )
+IN_CLAUSE = re.compile(
+    r"^\W{0,4}(?:from|on|of) which\b(?![^.]*\b(?:no|not|never)\b)[^.]{0,60}(?:distil|tun|train|deriv|initiali|built|merge)", re.I
+)
+TERMS_OF = re.compile(HUB_LINK + r"([A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95})/\w+/[^\s)\]\"']*licen[sc]e", re.I)
 DENIED = re.compile(
-    r"\b(?:not|never|no|unlike|isn't|wasn't|instead of|rather than|compar\w+|compatible|alternative|better than|inspired by|"
-    r"similar to)\b[^.;,]{0,45}$",
+    r"\b(?:not|never|isn't|wasn't|without|unlike|rather than|instead of|than|compatible with|alternative to)\W+(?:\w+\W+){0,2}$",
     re.I,
 )
+# A barred name in a sentence without any of these words is taken for where the model comes from.
+COMPARED = re.compile(
+    r"\b(?:than|unlike|compar\w*|versus|vs|prefer\w*|outperform\w*|beats?|better|worse|faster|slower|alternatives?|instead|compatible|"
+    r"similar\w*|inspired|rivals?|competitors?|benchmarks?|baselines?|scores?|parameters|not|never|no|like|against|such as)\b",
+    re.I,
+)
+OUTWARD = re.compile(r"^\W*(?:this|our|its?|these)\b", re.I)
+TABLE_OF_BASES = re.compile(r"\b(?:base|parent|source|teacher|backbone|origin|init\w*|from)\b", re.I)
 REACH = 90
 SENTENCES = re.compile(r"(?<=[.!?])\s+|\n\s*\n|\n(?=\s*(?:[-*+|>#]|\d+[.)]))")
 OPEN = re.compile(r":[*_ \t]*\n\s*(?:[-*+]\s+)?")  # a line that ends in a colon goes on in the next one
@@ -185,9 +196,13 @@ def names_in(header: Header) -> tuple[str, ...]:
 def parents_in(texts: Iterable[Prose], names: Names) -> Iterator[Parent]:
     """Models that a sentence says this one is tuned from, merged of, or a copy of, and that no field may name."""
     for prose in texts:
+        for linked in TERMS_OF.finditer(prose.text):
+            yield Parent(name=linked[1], file=prose.file, quote=flat(linked[0])[:200])
+        header = ""
         for sentence in SENTENCES.split(OPEN.sub(": ", prose.text)):
             line = " ".join(re.sub(r"[*_`\[\]]+", " ", sentence).split())
-            for name in dict.fromkeys([*_after_verb(line, names), *_before_noun(line, names)]):
+            header = (header or line) if line.startswith("|") else ""
+            for name in dict.fromkeys([*_after_verb(line, names), *_before_noun(line, names), *_mentioned(line, header, names)]):
                 yield Parent(name=name, file=prose.file, quote=flat(line)[:200])
 
 
@@ -217,8 +232,10 @@ def _of_header(header: Header) -> Iterator[Parent]:
 def _after_verb(line: str, names: Names) -> Iterator[str]:
     for verb in DERIVED.finditer(line):
         rest = line[verb.end() : verb.end() + REACH]
-        if DENIED.search(line[: verb.start()]):
+        if DENIED.search(line[: verb.start()]) or (verb[0].casefold().endswith("with") and "merg" not in verb[0].casefold()):
             continue
+        if OUTWARD.search(rest):
+            continue  # what others made of this one
         yield from (found[1].rstrip(".") for found in LINKED.finditer(rest))
         if STRONG.search(verb[0]):
             yield from (found[1].rstrip(".") for found in WRITTEN.finditer(rest) if _is_id(found[1]))
@@ -228,8 +245,16 @@ def _after_verb(line: str, names: Names) -> Iterator[str]:
 def _before_noun(line: str, names: Names) -> Iterator[str]:
     """`FLUX.1-dev fine-tune`: a barred name right before the word for what was made of it."""
     for start, end, model in _known(line, names):
-        if model.repo in names.barred and NAMED_FIRST.search(line[end:]) and not DENIED.search(line[:start]):
+        made = NAMED_FIRST.search(line[end:]) and not DENIED.search(line[:start])
+        if model.repo in names.barred and (made or IN_CLAUSE.search(line[end:])):
             yield model.repo
+
+
+def _mentioned(line: str, header: str, names: Names) -> Iterator[str]:
+    """A barred name in a sentence that compares nothing, or in a table that is one of bases."""
+    if COMPARED.search(line) or (header and not TABLE_OF_BASES.search(header)):
+        return
+    yield from (model.repo for _, _, model in _known(line, names) if model.repo in names.barred)
 
 
 def _known(text: str, names: Names) -> Iterator[tuple[int, int, Model]]:
@@ -239,7 +264,8 @@ def _known(text: str, names: Names) -> Iterator[tuple[int, int, Model]]:
     while place < len(words):
         for size in range(min(WINDOW, len(words) - place), 0, -1):
             start, end = words[place].start(), words[place + size - 1].end()
-            model = names.models.get(skeleton(text[start:end].rpartition("/")[2]))
+            written = text[start:end].rstrip(".,;:!?'`\"").rpartition("/")[2]
+            model = names.models.get(skeleton(written)) or names.models.get(skeleton(WEIGHTS.sub("", written)))
             if model is not None:
                 yield start, end, model
                 place += size - 1

@@ -35,7 +35,7 @@ def against_link(evidence: Evidence, id: str, license: str | None, row: Model | 
         text = f"license_link points at {model.repo}, whose licence bars this; ask the author which licence holds"
         yield Problem(code="link_contradicts", text=text, file=CARD)
     host = urlsplit(link).hostname
-    if "://" not in link or (host in HUB_HOSTS and linked_repo(evidence, id) is None):
+    if not host or (host in HUB_HOSTS and linked_repo(evidence, id) is None):
         yield from _inside(link, evidence, catalogue)
     elif host in LICENSE_HOSTS:
         yield from _page(link, license, catalogue)
@@ -50,7 +50,7 @@ def against_link(evidence: Evidence, id: str, license: str | None, row: Model | 
 def _inside(link: str, evidence: Evidence, catalogue: Catalogue) -> Iterator[Problem]:
     """A path in the source has to be one of the texts that were read, or the card."""
     parts = _parts(link)
-    if "://" in link:
+    if urlsplit(link).hostname:
         parts = parts[4:] if parts[2:3] and parts[2] in PLACES else parts[2:]
     path = "/".join(parts).removeprefix("./").casefold()
     if not path or path == CARD.casefold() or catalogue.licenses_of_tag(path):

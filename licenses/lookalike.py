@@ -75,10 +75,11 @@ def barred_in_path(path: str, catalogue: Catalogue) -> Model | None:
     return next(iter(known), None) or next((model for model in named if model is not None), None)
 
 
-def originals_of(name: str, catalogue: Catalogue) -> list[Model]:
-    """Models with a known licence whose name `name` bears."""
+def originals_of(name: str, catalogue: Catalogue, aliases: Mapping[str, Model]) -> list[Model]:
+    """Models with a known licence whose name, or one of whose other names, `name` bears."""
+    alias = aliases.get(skeleton(without_format(name)))
     known = (one for one in catalogue.models.values() if one.license not in ("missing", "unknown"))
-    return [model for model in known if bears_the_name(name, model)]
+    return [model for model in known if model is alias or bears_the_name(name, model)]
 
 
 def owner_passed_for(repo: str, catalogue: Catalogue) -> str | None:

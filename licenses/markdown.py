@@ -23,7 +23,11 @@ TAG = re.compile(r"</?[a-z][^<>]{0,1000}>", re.I)
 EMPHASIS = re.compile(r"[*`~\\]+|(?<![^\W_])_+|_+(?![^\W_])")
 SPACED = re.compile(r"(?<!\w)(?:\w ?[-]? )(?:\w ?[-]? ){3,}\w(?!\w)")
 HYPHENATED = re.compile(r"(\w)-[ \t]*\n[ \t>]*(\w)")
-ENDS = re.compile(r"(?<=[.!?])[\s)\"'”’]+|(?<=[。！？；])|\n[ \t]*\n|\n(?=[ \t]*(?:[-*#|>+•]|\d+[.)]|\[\^|<))|(?<=\|)[ \t]*\n")
+ENDS = re.compile(
+    r"(?<=[.!])[\s)\"'”’]+|(?<=\?)[\s)\"'”’]+(?!(?:no|nope|yes|sure|go ahead|of course|never)\b)|(?<=[。！？；])|\n[ \t]*\n"
+    r"|\n(?=[ \t]*(?:[-*#|>+•]|\d+[.)]|\[\^|<))|(?<=\|)[ \t]*\n",
+    re.I,
+)
 
 
 def sentences(prose: str) -> Iterator[str]:
@@ -52,13 +56,14 @@ def reordered(prose: str) -> str | None:
 def _plain(prose: str) -> str:
     """Entities resolved, compatibility letters and dashes in their plain form, invisible signs gone, lookalike letters Latin."""
     text = DASHES.sub("-", unicodedata.normalize("NFKC", html.unescape(html.unescape(prose)))).translate(QUOTES)
-    text = "".join(
-        sign
-        for sign in text
-        if unicodedata.category(sign) != "Cf" and not MARKS.match(sign) and (sign.isprintable() or sign in "\n\t")
-    )
+    text = "".join(sign for sign in text if sign.isascii() or _is_seen(sign))
+    text = re.sub(r"[\x00-\x08\x0b-\x1f\x7f]+", "", text)
     text = re.sub(r"\w+", _latin, text)
     return SPACED.sub(lambda found: found[0].replace(" ", ""), text)
+
+
+def _is_seen(sign: str) -> bool:
+    return sign.isprintable() and unicodedata.category(sign) != "Cf" and not MARKS.match(sign)
 
 
 def _latin(found: re.Match[str]) -> str:

@@ -14,6 +14,7 @@ from licenses.catalogue import FACTS
 from licenses.markdown import reordered, sentences
 
 QUOTE = 200
+TITLE = 40  # characters of a line that is nothing but the name of a licence
 NEAR = 80  # characters between a negation and what it bars
 FIGURES = str.maketrans("013457@$|", "oleastasl")  # figures that stand for letters
 CLOSE = 60  # characters between commercial use and the word that allows it
@@ -32,6 +33,9 @@ class Patterns:
     barring: re.Pattern[str]
     triggers: tuple[str, ...]
     pairs: tuple[tuple[re.Pattern[str], re.Pattern[str]], ...]
+    licenses: tuple[tuple[re.Pattern[str], frozenset[str]], ...]
+    about: re.Pattern[str]
+    code: re.Pattern[str]
 
 
 @lru_cache(maxsize=32)
@@ -41,17 +45,41 @@ def restriction_in(prose: str) -> str | None:
     if turned is not None:
         return f"a passage is written in another direction than it is read ({turned})"
     patterns = load()
-    listed = dict.fromkeys(sentences(prose))
-    return next((sentence[:QUOTE] for sentence in listed if restricts(sentence, patterns)), None)
+    return next((sentence[:QUOTE] for sentence in _read(prose) if restricts(sentence, patterns)), None)
+
+
+def literal(sentence: str, prose: str) -> str:
+    """The sentence as a quote where its words follow one another in the text; empty where markup or a disguise parts them."""
+    said, whole = (" ".join(re.findall(r"[^\W_]+", text.casefold())) for text in (sentence, prose))
+    return sentence if said in whole else ""
+
+
+@lru_cache(maxsize=32)
+def other_license_in(prose: str, license: str) -> str | None:
+    """The first sentence that puts the weights under another licence than that of the text beside it; None where there is none.
+
+    Permissive licences are left aside: code and weights often come under two of them.
+    """
+    patterns = load()
+    others = [names for names, ids in patterns.licenses if license not in ids]
+    for sentence in _read(prose):
+        alone = len(sentence) <= TITLE and not re.search(r"[|:/]", sentence)
+        if not (alone or patterns.about.search(sentence)) or patterns.code.search(sentence):
+            continue
+        said = patterns.harmless.sub(" ", sentence)
+        if any(names.search(said) for names in others):
+            return sentence[:QUOTE]
+    return None
 
 
 def restricts(sentence: str, patterns: Patterns) -> bool:
     """Whether one sentence, as a reader sees it, bars something."""
+    may_bar = _may_bar(sentence, patterns)
+    if not may_bar and not any(one.search(sentence) for one, _ in patterns.pairs):
+        return False
     both = patterns.both.sub(" commercial ", sentence)
     said = " ".join(patterns.harmless.sub(" ", patterns.promises.sub(" allowed ", both)).split())
-    if not said.strip(" .,;:"):
-        return False
-    return (_may_bar(said, patterns) and _bars(said, patterns)) or any(_near(said, one, other) for one, other in patterns.pairs)
+    return (may_bar and _bars(said, patterns)) or any(_near(said, one, other) for one, other in patterns.pairs)
 
 
 @lru_cache(maxsize=1)
@@ -70,8 +98,16 @@ def load() -> Patterns:
         voiding=_any(rows["voiding"]),
         barring=_any(rows["barring"]),
         triggers=(*rows["triggers"]["anywhere"], *(f" {stem}" for stem in rows["triggers"]["starts"])),
+        licenses=tuple((re.compile(row["names"], re.I), frozenset(row["ids"])) for row in rows["licenses"]),
+        about=re.compile(rows["about"], re.I),
+        code=re.compile(rows["code"], re.I),
         pairs=tuple((_any(pair["one"]), _any(pair["other"])) for pair in rows["pairs"]),
     )
+
+
+@lru_cache(maxsize=32)
+def _read(prose: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(sentences(prose)))
 
 
 def _may_bar(said: str, patterns: Patterns) -> bool:

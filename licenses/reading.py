@@ -1,14 +1,15 @@
-"""A verdict in the order in which a reader wants it: assets by how bad it stands with them, reasons by asset, duties with what fulfils each."""
+"""A verdict in the order in which a reader wants it: the worst asset first, reasons by asset, duties with what fulfils each."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
 from licenses.catalogue import PAID_USES, RANK, USES, load
 from licenses.drawing import LETTERS
 from licenses.errors import flat
 from licenses.hard import HARD_BLOCKS, WAIVABLE
-from licenses.headline import USE_NAMES
+from licenses.headline import license_name
 from licenses.node import DATA
 from licenses.verdict import ALLOWED
 
@@ -18,6 +19,8 @@ ANSWERS = {
     "conditional": ("!", "Not allowed: conditions are open"),
     "block": ("✕", "Not allowed"),
 }
+BY_WAIVER = ("conditional", "!", "Allowed only by a signed waiver")
+VOID = "waiver_void"
 MEANINGS = {
     "allow": "allowed",
     "duties": "allowed by who fulfils the duties",
@@ -32,16 +35,30 @@ MEANS = {
     "name": "name of the app",
     "nothing": "nothing",
 }
+DOING = {
+    "train_adapter": "training an adapter for a product",
+    "host_paid_inference": "hosting paid inference",
+    "distribute_adapter": "giving out the adapter's weights",
+    "sell_outputs": "selling outputs",
+}
+LATER = "what fulfils it is told once training and paid hosting are allowed"
+ALONE = "asked by this use alone: see to it before you do that"
+COVERED = "covered by the base"
 OF_DATA = ("data_", "dataset_", "persons_", "minors_", "consent_")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Cell:
-    """One use by one asset; `verdict` and `letter` are ? where a record does not tell."""
+    """One use by one asset; letter ? where a record does not tell; `waived` where a signed waiver lets it pass."""
 
     use: str
     verdict: str
     letter: str
+    waived: bool
+
+    @property
+    def tone(self) -> str:
+        return "conditional" if self.waived else self.verdict if self.verdict in RANK else "unknown"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -62,7 +79,7 @@ class Asset:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Said:
-    """One reason with the uses that give it; `against` where one of them is not allowed."""
+    """One reason with its uses: those that it stands `against`, else those that rest on it; `worst` is their worst verdict."""
 
     code: str
     text: str
@@ -73,6 +90,7 @@ class Said:
     confidence: str
     uses: tuple[str, ...]
     against: bool
+    worst: str
     remedy: str
 
     @property
@@ -107,35 +125,55 @@ class Asked:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Reading:
+    """`tone`, `sign` and `answer` are of the two uses that a paid endpoint needs; `notes` tell of waivers that do not count."""
+
+    tone: str
     sign: str
     answer: str
     whole: tuple[Cell, ...]
     assets: tuple[Asset, ...]
+    notes: tuple[str, ...]
     against: tuple[Group, ...]
     grounds: tuple[Group, ...]
     duties: tuple[Asked, ...]
 
     @property
-    def open(self) -> tuple[Asked, ...]:
-        return tuple(one for one in self.duties if one.open)
+    def rows(self) -> tuple[tuple[Asset, ...], ...]:
+        """The matrix: an asset a row, but what its base covers alike in one."""
+        return tuple(tuple(row) for _, row in groupby(self.assets, key=_alike))
+
+    @property
+    def anchors(self) -> dict[int, str]:
+        """Where the reasons of an asset begin, by its number."""
+        grounds = {one.asset.number: f"for-{one.asset.number}" for one in self.grounds if one.asset}
+        return grounds | {one.asset.number: f"against-{one.asset.number}" for one in self.against if one.asset}
 
 
 def read(verdict: Mapping[str, Any]) -> Reading:
     """The verdict's JSON as a report shows it; every text is one printable line."""
-    sign, answer = ANSWERS[verdict["verdict"]]
-    waived = any(reason["code"] == "waived" for use in PAID_USES for reason in verdict["uses"][use]["reasons"])
+    waived = verdict["verdict"] in ALLOWED and any(
+        reason["code"] == "waived" for use in PAID_USES for reason in verdict["uses"][use]["reasons"]
+    )
     numbered = [_asset(number, node, verdict) for number, node in enumerate(verdict["nodes"], 1)]
     assets = tuple(sorted(numbered, key=lambda one: _badness(one.cells), reverse=True))
     said = _reasons(verdict)
+    tone, sign, answer = BY_WAIVER if waived else (verdict["verdict"], *ANSWERS[verdict["verdict"]])
     return Reading(
+        tone=tone,
         sign=sign,
-        answer=answer + (", by a signed waiver" if waived and verdict["verdict"] in ALLOWED else ""),
-        whole=tuple(_cell(use, verdict["uses"][use]["verdict"]) for use in USES),
+        answer=answer,
+        whole=tuple(_cell(use, verdict["uses"][use]["verdict"], verdict) for use in USES),
         assets=assets,
-        against=_groups(((node, one) for node, one in said if one.against), assets),
-        grounds=_groups(((node, one) for node, one in said if not one.against), assets),
+        notes=tuple(dict.fromkeys(one.text for _, one in said if one.code == VOID)),
+        against=_groups(((node, one) for node, one in said if one.against and one.code != VOID), assets),
+        grounds=_groups(((node, one) for node, one in said if not one.against and one.code != VOID), assets),
         duties=_duties(verdict),
     )
+
+
+def _alike(asset: Asset) -> tuple[Any, ...]:
+    covered = asset.told == COVERED
+    return (asset.licence, asset.revision, asset.cells) if covered else (asset.number,)
 
 
 def _asset(number: int, node: Mapping[str, Any], verdict: Mapping[str, Any]) -> Asset:
@@ -144,23 +182,20 @@ def _asset(number: int, node: Mapping[str, Any], verdict: Mapping[str, Any]) -> 
         number=number,
         id=flat(node["id"]),
         role=flat(node["role"]).replace("_", " "),
-        licence=_licence(node["license"]),
+        licence=license_name(node["license"]),
         told=flat(node["identified_by"]),
         revision=flat(node["revision"] or ""),
         text_sha256=flat(node["text_sha256"] or ""),
         gated=bool(node.get("gated")),
         items=tuple(flat(", ".join(f"{key}: {value}" for key, value in one.items() if value)) for one in node.get("items", ())),
-        cells=tuple(_cell(use, own.get(use)) for use in USES),
+        cells=tuple(_cell(use, own.get(use), verdict, node["id"]) for use in USES),
     )
 
 
-def _licence(id: str | None) -> str:
-    known = load().licenses.get(id or "")
-    return known.name if known else "own material" if id == "own" else flat(id or "not told")
-
-
-def _cell(use: str, verdict: str | None) -> Cell:
-    return Cell(use=use, verdict=verdict or "not recorded", letter=LETTERS.get(verdict or "", "?"))
+def _cell(use: str, said: str | None, verdict: Mapping[str, Any], node: str | None = None) -> Cell:
+    waived = any(one["code"] == "waived" and node in (None, one["node"]) for one in verdict["uses"][use]["reasons"])
+    letter = LETTERS.get(said or "", "?")
+    return Cell(use=use, verdict=said or "not recorded", letter=letter, waived=waived and said in ALLOWED)
 
 
 def _badness(cells: Iterable[Cell]) -> tuple[int, ...]:
@@ -171,31 +206,30 @@ def _badness(cells: Iterable[Cell]) -> tuple[int, ...]:
 
 def _reasons(verdict: Mapping[str, Any]) -> list[tuple[str, Said]]:
     """Each reason once, with all the uses that give it, and the asset that it names."""
-    licences = {str(node["id"]): str(node["license"]) for node in verdict["nodes"]}
-    roles = {str(node["id"]): str(node["role"]) for node in verdict["nodes"]}
     found: dict[tuple[Any, ...], tuple[Mapping[str, Any], list[str]]] = {}
     for use in USES:
         for reason in verdict["uses"][use]["reasons"]:
             key = tuple(reason[name] for name in ("code", "node", "text", "quote", "file", "sha256", "confidence"))
             found.setdefault(key, (reason, []))[1].append(use)
-    return [
-        (
-            str(reason["node"]),
-            Said(
-                code=flat(reason["code"]),
-                text=flat(reason["text"]),
-                quote=flat(reason["quote"] or ""),
-                section=_section(reason, licences.get(str(reason["node"]), "")),
-                file=flat(reason["file"] or ""),
-                sha256=flat(reason["sha256"] or ""),
-                confidence=flat(reason["confidence"] or "not told"),
-                uses=tuple(uses),
-                against=reason["code"] != "waived" and any(verdict["uses"][use]["verdict"] not in ALLOWED for use in uses),
-                remedy=_remedy(str(reason["code"]), roles.get(str(reason["node"]), "")),
-            ),
-        )
-        for reason, uses in found.values()
-    ]
+    return [(str(reason["node"]), _said(reason, uses, verdict)) for reason, uses in found.values()]
+
+
+def _said(reason: Mapping[str, Any], uses: list[str], verdict: Mapping[str, Any]) -> Said:
+    barred = [use for use in uses if verdict["uses"][use]["verdict"] not in ALLOWED] if reason["code"] != "waived" else []
+    node: Mapping[str, Any] = next((one for one in verdict["nodes"] if one["id"] == reason["node"]), {})
+    return Said(
+        code=flat(reason["code"]),
+        text=flat(reason["text"]),
+        quote=flat(reason["quote"] or ""),
+        section=_section(reason, str(node.get("license"))),
+        file=flat(reason["file"] or ""),
+        sha256=flat(reason["sha256"] or ""),
+        confidence=flat(reason["confidence"] or "not told"),
+        uses=tuple(barred or uses),
+        against=bool(barred),
+        worst=max((verdict["uses"][use]["verdict"] for use in barred or uses), key=RANK.__getitem__),
+        remedy=_remedy(str(reason["code"]), str(node.get("role", ""))),
+    )
 
 
 def _section(reason: Mapping[str, Any], license: str) -> str:
@@ -209,7 +243,9 @@ def _section(reason: Mapping[str, Any], license: str) -> str:
 def _remedy(code: str, role: str) -> str:
     if code in HARD_BLOCKS:
         return f"Mend it where it stands. No waiver lifts it: {HARD_BLOCKS[code]}."
-    other = "other pictures" if role in DATA or code.startswith(OF_DATA) else "another base" if role in ("", "base") else "another part"
+    other = (
+        "other pictures" if role in DATA or code.startswith(OF_DATA) else "another base" if role in ("", "base") else "another part"
+    )
     if code in WAIVABLE:
         return f"Choose {other}, mend what the reason names, or have a waiver signed for this asset, text and use."
     return f"Choose {other}, or mend what the reason names. No waiver lifts it."
@@ -253,7 +289,7 @@ def _duties(verdict: Mapping[str, Any]) -> tuple[Asked, ...]:
             role="",
             licence="",
             uses=of,
-            means="",
+            means=ALONE if verdict["verdict"] in ALLOWED else LATER,
             files=(),
             lines=(),
             open="",
@@ -271,4 +307,4 @@ def _all_duties(verdict: Mapping[str, Any]) -> list[str]:
 def said_uses(uses: Iterable[str]) -> str:
     """Uses in words; all four in one."""
     listed = tuple(uses)
-    return "every use" if set(listed) == set(USES) else "; ".join(USE_NAMES[use] for use in listed)
+    return "every use" if set(listed) == set(USES) else "; ".join(DOING[use] for use in listed)

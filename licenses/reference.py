@@ -1,6 +1,7 @@
 """A base, component or dataset as written by a person: a folder, a weights file, owner/name, or hf://owner/name@revision."""
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,11 +30,11 @@ def parse(written: str | Path, revision: str | None, catalogue: Catalogue) -> Re
     if found:
         text, revision = found["repo"], found["revision"] or revision
     folder = None if found else Path(text)
-    if folder is not None and text.strip() and folder.is_dir() and not catalogue.model(text):
+    if folder is not None and text.strip() and _is(folder, Path.is_dir) and not catalogue.model(text):
         if revision:
             raise BadReference(f"{text!r} is a folder and has no revision {revision!r}; leave the revision out")
         return Reference(folder=folder)
-    if folder is not None and folder.suffix.casefold() in WEIGHTS and folder.is_file():
+    if folder is not None and folder.suffix.casefold() in WEIGHTS and _is(folder, Path.is_file):
         if revision:
             raise BadReference(f"{text!r} is a file and has no revision {revision!r}; leave the revision out")
         return Reference(file=folder)
@@ -44,3 +45,11 @@ def parse(written: str | Path, revision: str | None, catalogue: Catalogue) -> Re
     if revision is not None and not REVISION.fullmatch(revision):
         raise BadReference(f"revision {revision!r:.60} can not be one; name a branch, a tag or a commit")
     return Reference(repo=text, revision=revision)
+
+
+def _is(path: Path, kind: Callable[[Path], bool]) -> bool:
+    """Whether a path is of a kind; what no path can be, such as a name that is too long, is of none."""
+    try:
+        return kind(path)
+    except (OSError, ValueError):
+        return False

@@ -1,194 +1,213 @@
 """A verdict for people: one line, Markdown, and one self-contained page; all from the verdict's JSON."""
 
-from collections.abc import Mapping
-from html import escape
-from typing import Any
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
-from licenses.catalogue import PAID_USES, load
+from licenses.catalogue import USES, load
+from licenses.drawing import LETTERS, mermaid, svg
 from licenses.errors import flat
-from licenses.verdict import ALLOWED
+from licenses.headline import USE_NAMES, one_line, waiver_lines, without_waivers
+from licenses.reading import MEANINGS, Asked, Asset, Cell, Group, Reading, read, said_uses
+
+if TYPE_CHECKING:
+    from jinja2 import Template
+
+__all__ = ["NOT_ADVICE", "USE_NAMES", "html", "markdown", "one_line", "waiver_lines"]
 
 NOT_ADVICE = "Not legal advice: evidence and public facts, weighed by rules that block what they do not know."
-USE_NAMES = {
-    "train_adapter": "train an adapter for a product",
-    "host_paid_inference": "host paid inference",
-    "distribute_adapter": "distribute the adapter's weights",
-    "sell_outputs": "sell outputs",
+COLUMNS = {
+    "train_adapter": "Train an adapter",
+    "host_paid_inference": "Host for money",
+    "distribute_adapter": "Give out weights",
+    "sell_outputs": "Sell outputs",
 }
-STYLE = (
-    "body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#1b1b1b;background:#fff}"
-    "table{border-collapse:collapse;width:100%;display:block;overflow-x:auto}"
-    "th,td{border:1px solid #bbb;padding:.35rem .6rem;text-align:left;vertical-align:top;overflow-wrap:anywhere;min-width:5rem}"
-    "code{overflow-wrap:anywhere}.allow,.duties{color:#0a5c2b}.conditional{color:#7a4b00}.block{color:#a11212}"
-    "blockquote{border-left:3px solid #bbb;margin:.3rem 0;padding-left:.8rem}pre{white-space:pre-wrap;overflow-wrap:anywhere}"
-)
-
-
-def one_line(verdict: Mapping[str, Any]) -> str:
-    """The verdict in one line: for a block what bars it, where that stands, and what base to use instead."""
-    base = flat(verdict["base"])
-    if verdict["verdict"] in ALLOWED:
-        duties = _union(verdict, "duties")
-        return f"base {base!r} may be used here: {_licenses(verdict)}; duties: {', '.join(duties) or 'none'}{_excepted(verdict)}"
-    reasons = _against(verdict)
-    first = reasons[0]
-    more = f" ({len(reasons) - 1} more in the report.)" if len(reasons) > 1 else ""
-    quote = f', it says "{flat(first["quote"])}"' if first["quote"] and first["quote"] not in first["text"] else ""
-    said = flat(first["text"]).removeprefix(f"{base}: ").rstrip(".")
-    return f"base {base!r} may not be used here: {said}{quote}.{more}{_instead(verdict)}{_excepted(verdict)}"
+LEGEND = "; ".join(f"{letter} {name}: {MEANINGS[name]}" for name, letter in LETTERS.items())
+PAID = "to train an adapter and to host it for money"
+NOTHING = "Nothing stands against it."
+INSTEAD = "Bases of the same kind that the facts do not bar"
+LATER: dict[str, Any] = dict.fromkeys(("data", "flowdown", "evidence", "owed"), ()) | {"expression": "", "alternatives_note": ""}
+SHORT = 12  # digits of a hash that are shown at once
+NAMESPACE = " xmlns='http://www.w3.org/2000/svg'"  # HTML knows the element without it
 
 
 def markdown(verdict: Mapping[str, Any]) -> str:
     """The whole verdict as Markdown; every text from outside is one escaped line."""
-    parts = [f"# Licence report: {_md(verdict['base'])}", "", f"**{_md(one_line(verdict))}**", ""]
-    parts += [
-        f"As of {_md(verdict['as_of'])}, by the facts of {load().as_of}, verdict `{verdict['hash']}`. {NOT_ADVICE}",
-        "",
-        "## Uses",
-        "",
-    ]
-    parts += _table(("use", "verdict", "duties"), _use_rows(verdict))
-    parts += _section("Waivers", waiver_lines(verdict))
-    for use, said in verdict["uses"].items():
-        parts += ["", f"### {USE_NAMES[use].capitalize()}: {said['verdict']}", ""]
-        parts += [line for reason in said["reasons"] for line in _reason_lines(reason)] or ["- nothing stands against it"]
-    parts += ["", "## Assets", "", *_table(("asset", "role", "licence", "told by", "revision", "text"), _node_rows(verdict))]
-    parts += _section("Duties", [f"{code}: {load().duties.get(code, '')}" for code in _union(verdict, "duties")])
-    parts += _section("Notice lines", verdict["notice_lines"]) + _section("Display lines", verdict["display_lines"])
-    parts += _section("Texts to ship", [one["file"] for one in verdict["notices"]])
-    parts += _section("Bases of the same kind that the facts do not bar", verdict["alternatives"])
-    return "\n".join(parts) + "\n"
+    reading = read(verdict)
+    return "\n".join(
+        [
+            f"# Licence report: {_md(verdict['base'])}",
+            "",
+            f"**{reading.sign} {reading.answer}**, {PAID}. {_md(without_waivers(verdict))}",
+            "",
+            f"As of {_md(verdict['as_of'])}, by the facts of {load().as_of}, verdict `{verdict['hash']}`. {NOT_ADVICE}",
+            *_section("Waivers", [*waiver_lines(verdict), *reading.notes]),
+            *("", "## Who may do what", "", *_matrix(reading), "", f"{LEGEND}."),
+            *("", "## What stands against it", *(_groups(reading.against) or ["", NOTHING])),
+            *(["", "## What it rests on", *_groups(reading.grounds)] if reading.grounds else []),
+            *_asked(reading.duties),
+            *_section("Notice lines", verdict["notice_lines"]),
+            *_section("Display lines", verdict["display_lines"]),
+            *_section("Terms to pass on", [_passed_on(one) for one in verdict.get("flowdown", ())]),
+            *_section("Texts to ship", [_shipped(one) for one in verdict["notices"]]),
+            *_section("Licence of the whole", [verdict["expression"]] if verdict.get("expression") else []),
+            *_section("Training data", verdict.get("data", ())),
+            *("", "## Graph", "", "```mermaid", mermaid(verdict).rstrip("\n"), "```"),
+            *_section(INSTEAD, [*verdict["alternatives"], *filter(None, [verdict.get("alternatives_note")])]),
+            *_evidence(reading, verdict),
+            *("", NOT_ADVICE, ""),
+        ]
+    )
 
 
 def html(verdict: Mapping[str, Any]) -> str:
-    """The whole verdict as one page that loads nothing from elsewhere."""
-    uses = "".join(
-        f"<h3>{escape(USE_NAMES[use].capitalize())}: <span class='{escape(said['verdict'])}'>{escape(said['verdict'])}</span></h3>"
-        f"<ul>{''.join(_reason_html(reason) for reason in said['reasons']) or '<li>nothing stands against it</li>'}</ul>"
-        for use, said in verdict["uses"].items()
-    )
-    lists = "".join(
-        f"<h2>{escape(title)}</h2><ul>{''.join(f'<li>{escape(str(row))}</li>' for row in rows)}</ul>"
-        for title, rows in (
-            ("Duties", [f"{code}: {load().duties.get(code, '')}" for code in _union(verdict, "duties")]),
-            ("Notice lines", verdict["notice_lines"]),
-            ("Display lines", verdict["display_lines"]),
-            ("Bases of the same kind that the facts do not bar", verdict["alternatives"]),
-        )
-        if rows
-    )
-    texts = "".join(
-        f"<details><summary><code>{escape(one['file'])}</code></summary><pre>{escape(one['text'])}</pre></details>"
-        for one in verdict["notices"]
-    )
-    dated = f"As of {escape(verdict['as_of'])}, by the facts of {escape(load().as_of)}"
-    return (
-        "<!doctype html>\n<html lang='en'><head><meta charset='utf-8'>"
-        "<meta name='viewport' content='width=device-width,initial-scale=1'>"
-        f"<title>Licence report: {escape(str(verdict['base']))}</title><style>{STYLE}</style></head><body>"
-        f"<h1>Licence report</h1><p class='{escape(verdict['verdict'])}'><strong>{escape(one_line(verdict))}</strong></p>"
-        f"<p>{dated}, verdict <code>{escape(verdict['hash'])}</code>. {escape(NOT_ADVICE)}</p>"
-        f"<h2>Uses</h2>{_html_table(('use', 'verdict', 'duties'), _use_rows(verdict))}{_waivers_html(verdict)}{uses}"
-        f"<h2>Assets</h2>{_html_table(('asset', 'role', 'licence', 'told by', 'revision', 'text'), _node_rows(verdict))}{lists}"
-        f"{'<h2>Texts to ship</h2>' + texts if texts else ''}</body></html>\n"
+    """The whole verdict as one page that loads nothing from elsewhere and runs no script."""
+    from markupsafe import Markup
+
+    return _page().render(
+        verdict=LATER | dict(verdict),
+        reading=read(verdict),
+        line=without_waivers(verdict),
+        waivers=[(flat(line), line.startswith("COUNTS")) for line in waiver_lines(verdict)],
+        facts=load().as_of,
+        graph=Markup(svg(verdict).replace(NAMESPACE, "")),  # drawing escapes every text
+        mermaid=mermaid(verdict),
+        columns=COLUMNS,
+        meanings=MEANINGS,
+        letters=LETTERS,
+        instead=INSTEAD,
+        nothing=NOTHING,
+        paid=PAID,
+        not_advice=NOT_ADVICE,
     )
 
 
-def waiver_lines(verdict: Mapping[str, Any]) -> list[str]:
-    """Each waiver in one line, those that count first: what is allowed only because a person signed for it."""
-    rows = sorted(verdict.get("waivers", ()), key=lambda row: not row["counted"])
-    return [_waiver_line(row) for row in rows]
+@cache
+def _page() -> "Template":
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("licenses"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        finalize=_inert,
+    )
+    environment.filters |= {"short": _short, "said_uses": said_uses, "begun": _begun}
+    return environment.get_template("report.html")
 
 
-def _waiver_line(row: Mapping[str, Any]) -> str:
-    counts = "COUNTS" if row["counted"] else "DOES NOT COUNT"
-    if not row["repo"]:
-        return f"{counts}: {row['why']}"
-    use = USE_NAMES.get(row["use"] or "", "no use named")
-    said = "approved by" if row["counted"] else "in the name of"
-    return f"{counts}: {row['repo']}, {use}, {said} {row['by']!r} because {row['reason']!r}: {row['why']}"
+def _inert(value: Any) -> Any:
+    """Text without signs that a reader does not see, such as those that turn the direction of writing round."""
+    if type(value) is not str:
+        return value
+    return "".join(sign if sign.isprintable() or sign in "\n\t" else " " for sign in value)
 
 
-def _excepted(verdict: Mapping[str, Any]) -> str:
-    lines = [flat(line) for line in waiver_lines(verdict)]
-    more = f" ({len(lines) - 3} more in the report.)" if len(lines) > 3 else ""
-    return "".join(f" WAIVER {line.rstrip('.')}." for line in lines[:3]) + more
+def _short(hash: str) -> str:
+    """The beginning of a hash or commit, with its kind."""
+    kind, colon, digits = hash.rpartition(":")
+    return f"{kind}{colon}{digits[:SHORT]}{'…' if len(digits) > SHORT else ''}"
 
 
-def _waivers_html(verdict: Mapping[str, Any]) -> str:
-    rows = [
-        f"<li class='{'conditional' if line.startswith('COUNTS') else 'block'}'><strong>{escape(flat(line))}</strong></li>"
-        for line in waiver_lines(verdict)
+def _begun(words: str) -> str:
+    """The same with a capital letter in front; the others stay as they are."""
+    return words[:1].upper() + words[1:]
+
+
+def _matrix(reading: Reading) -> list[str]:
+    head = ("asset", "licence", *(COLUMNS[use].lower() for use in USES))
+    whole = ("**all together**", "", *(f"**{_cell(cell)}**" for cell in reading.whole))
+    rows = [(_named(one), _of_license(one), *(_cell(cell) for cell in one.cells)) for one in reading.assets]
+    return _table(head, [whole, *rows])
+
+
+def _cell(cell: Cell) -> str:
+    return f"{cell.letter} {_md(cell.verdict)}{' (waived)' if cell.waived else ''}"
+
+
+def _named(asset: Asset) -> str:
+    return f"{_md(asset.id)} ({_md(asset.role)}{', gated' if asset.gated else ''})"
+
+
+def _of_license(asset: Asset) -> str:
+    at = f", at {_md(_short(asset.revision))}" if asset.revision else ""
+    return f"{_md(asset.licence)} (told by: {_md(asset.told)}){at}"
+
+
+def _groups(groups: Iterable[Group]) -> list[str]:
+    """Each asset with its reasons, a list item a reason and its quote below."""
+    return [line for group in groups for line in ("", f"### {_md(group.name)}", "", *_reasons(group))]
+
+
+def _reasons(group: Group) -> list[str]:
+    lines: list[str] = []
+    for one in group.said:
+        source = [_md(one.section), _md(one.file), _code(f"sha256 {one.sha256}") if one.sha256 else ""]
+        told = ", ".join([*(part for part in source if part), f"confidence {_md(one.confidence)}"])
+        lines.append(f"- {'Against' if one.against else 'For'} {said_uses(one.uses)}: {_code(one.code)} {_md(one.text)}")
+        lines += [f"  > {_md(one.quote)}", ""] if one.quote else []
+        lines += [f"  - {told}", *([f"  - To do: {_md(one.remedy)}"] if one.against else [])]
+    return lines
+
+
+def _asked(duties: Sequence[Asked]) -> list[str]:
+    rows = [(f"{_code(one.code)} {_md(one.words)}", _towards(one), _fulfilled(one)) for one in duties]
+    return ["", "## What it asks for", "", *_table(("duty", "towards, for", "fulfilled by"), rows)] if rows else []
+
+
+def _towards(duty: Asked) -> str:
+    whom = f"{_md(duty.towards)}{f', {_md(duty.licence)}' if duty.licence else ''}: " if duty.towards else ""
+    return f"{whom}{said_uses(duty.uses)}"
+
+
+def _fulfilled(duty: Asked) -> str:
+    parts = [duty.means, ", ".join(duty.files), *(f"“{line}”" for line in duty.lines)]
+    done = ": ".join(_md(part) for part in parts if part)
+    return f"{done}. **OPEN: {_md(duty.open)}**" if duty.open else done
+
+
+def _passed_on(one: Mapping[str, Any]) -> str:
+    place = ", ".join(str(one[key]) for key in ("license", "section", "file") if one.get(key))
+    return f"{place}: {one['text'] or 'the whole text'}"
+
+
+def _shipped(one: Mapping[str, Any]) -> str:
+    return f"{one['file']}{' (' + ', '.join(one['nodes']) + ')' if one.get('nodes') else ''}"
+
+
+def _evidence(reading: Reading, verdict: Mapping[str, Any]) -> list[str]:
+    """Commit and text of every asset in full, and every file that was read."""
+    held = [(_md(one.id), _code(one.revision), _code(one.text_sha256)) for one in reading.assets]
+    files = [
+        (_md(one["node"]), _md(one["file"]), f"{_code(one['sha256'])} {_md(one['bytes'])} bytes")
+        for one in verdict.get("evidence", ())
     ]
-    return f"<h2>Waivers</h2><ul>{''.join(rows)}</ul>" if rows else ""
+    parts = ["", "## Evidence", "", *_table(("asset", "revision", "sha256 of its licence text"), held)]
+    return [*parts, "", *_table(("asset", "file", "sha256 and size"), files)] if files else parts
 
 
-def _against(verdict: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """Distinct reasons against the paid uses, those of a block before those of a condition."""
-    uses = sorted((verdict["uses"][use] for use in PAID_USES), key=lambda said: said["verdict"] != "block")
-    found: dict[str, Mapping[str, Any]] = {}
-    for said in uses:
-        if said["verdict"] not in ALLOWED:
-            for reason in said["reasons"]:
-                found.setdefault(reason["text"], reason)
-    return list(found.values())
+def _section(title: str, rows: Iterable[Any]) -> list[str]:
+    lines = [f"- {_md(row)}" for row in rows]
+    return ["", f"## {title}", "", *lines] if lines else []
 
 
-def _instead(verdict: Mapping[str, Any]) -> str:
-    if verdict["alternatives"]:
-        return f" Bases of the same kind that pass: {', '.join(verdict['alternatives'])}."
-    return f" {verdict['alternatives_note']}." if verdict.get("alternatives_note") else ""
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    return [f"| {' | '.join(head)} |", f"|{'---|' * len(head)}", *(f"| {' | '.join(row)} |" for row in rows)]
 
 
-def _licenses(verdict: Mapping[str, Any]) -> str:
-    known = load().licenses
-    names = dict.fromkeys(known[one["license"]].name for one in verdict["nodes"] if one["license"] in known)
-    return ", ".join(names) or "own material"
-
-
-def _union(verdict: Mapping[str, Any], key: str) -> list[str]:
-    return sorted({one for said in verdict["uses"].values() for one in said[key]})
-
-
-def _use_rows(verdict: Mapping[str, Any]) -> list[tuple[str, ...]]:
-    return [(USE_NAMES[use], said["verdict"], ", ".join(said["duties"]) or "none") for use, said in verdict["uses"].items()]
-
-
-def _node_rows(verdict: Mapping[str, Any]) -> list[tuple[str, ...]]:
-    keys = ("id", "role", "license", "identified_by", "revision", "text_sha256")
-    return [tuple(str(one[key] or "") for key in keys) for one in verdict["nodes"]]
-
-
-def _reason_lines(reason: Mapping[str, Any]) -> list[str]:
-    place = f" ({_md(reason['file'])})" if reason["file"] else ""
-    first = f"- `{_md(reason['code'])}` {_md(reason['text'])}{place}, confidence {_md(reason['confidence'])}"
-    return [first, *([f"  > {_md(reason['quote'])}"] if reason["quote"] else [])]
-
-
-def _reason_html(reason: Mapping[str, Any]) -> str:
-    place = f" ({escape(reason['file'])})" if reason["file"] else ""
-    quote = f"<blockquote>{escape(reason['quote'])}</blockquote>" if reason["quote"] else ""
-    sha = f" <code>{escape(reason['sha256'])}</code>" if reason["sha256"] else ""
-    text = f"{escape(reason['text'])}{place}, confidence {escape(reason['confidence'])}{sha}"
-    return f"<li><code>{escape(reason['code'])}</code> {text}{quote}</li>"
-
-
-def _section(title: str, rows: list[str]) -> list[str]:
-    return ["", f"## {title}", "", *(f"- {_md(row)}" for row in rows)] if rows else []
-
-
-def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> list[str]:
-    body = [f"| {' | '.join(_md(cell) for cell in row)} |" for row in rows]
-    return [f"| {' | '.join(head)} |", f"|{'---|' * len(head)}", *body]
-
-
-def _html_table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
-    cells = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows)
-    return f"<table><tr>{''.join(f'<th>{escape(name)}</th>' for name in head)}</tr>{cells}</table>"
+def _code(text: Any) -> str:
+    """A code span for what is a plain word, else the words as they are: a tick would end it, a bar would end its cell."""
+    line = flat(text)
+    return f"`{line}`" if re.fullmatch(r"[\w.:/+ -]+", line) else _md(line)
 
 
 def _md(text: Any) -> str:
+    """One line in which nothing is markup: no links, pictures, tables, lists, formulas, and no address that becomes a link."""
     line = flat(text).replace("&", "&amp;").replace("<", "&lt;")
-    for sign in "\\`*[]>|#":
-        line = line.replace(sign, f"\\{sign}")
-    return line
+    line = re.sub(r"([\\`*\[\]>|#$~@])", r"\\\1", line)
+    line = re.sub(r"(?<!\w)_|_(?!\w)", r"\\_", line).replace("://", ":\\//").replace("www.", "www\\.")
+    return re.sub(r"^(\d+)([.)])", r"\1\\\2", re.sub(r"^([-+=])", r"\\\1", line))

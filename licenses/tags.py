@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass
 
 from licenses.catalogue import PAID_USES, Catalogue
+from licenses.words import odd_characters
 
 FILLING = re.compile(
     r"\b(?:the|licen[sc]es?|licen[sc]ed|version|ver|v|international|public domain dedication)\b\.?(?=\W|\d|$)", re.I
@@ -43,6 +44,9 @@ class Tag:
 
 def read(tag: str, catalogue: Catalogue, choice: str | None = None) -> Tag:
     """The licences behind a tag; `choice` is what the publisher chose where the tag offers a choice."""
+    odd = odd_characters(tag)
+    if odd:
+        return Tag(licenses=frozenset(), code="tag_unknown", text=f"license {tag!r:.60} holds {odd[0]}; write it in plain letters")
     plain = _ids(tag, catalogue)
     if plain:
         return Tag(licenses=plain)

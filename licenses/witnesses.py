@@ -8,7 +8,7 @@ from licenses.catalogue import Catalogue, License, Model
 from licenses.evidence import Evidence, Problem, TextFile
 from licenses.identify import Match, identify
 from licenses.nearest import nearest
-from licenses.prose import restriction_in
+from licenses.prose import literal, other_license_in, restriction_in
 from licenses.tags import Tag
 
 
@@ -42,7 +42,7 @@ def weigh(evidence: Evidence, row: Model | None, catalogue: Catalogue, choice: s
     license = next(iter(sorted(licences)), None)
     _compare(evidence, license, tagged, catalogue, problems)
     if row is None or not row.card_reviewed:
-        _listen(evidence.card, problems)
+        _listen(evidence.card, license, problems)
     return Finding(
         license=license or (next(iter(sorted(tagged))) if tagged else None),
         identified_by=found[1].by if found else "tag" if tagged else "nothing",
@@ -151,11 +151,17 @@ def _agree(license: str, tagged: frozenset[str], catalogue: Catalogue) -> bool:
     return tagged == {license} or (tagged == {"openrail"} and catalogue.licenses[license].kind == "rail")
 
 
-def _listen(card: Card | None, problems: list[Problem]) -> None:
-    sentence = restriction_in(card.prose) if card else None
+def _listen(card: Card | None, license: str | None, problems: list[Problem]) -> None:
+    if card is None:
+        return
+    sentence = restriction_in(card.prose)
     if sentence:
         text = f'the body of README.md restricts use ("{sentence}"); ask the author for a licence without that sentence'
-        problems.append(Problem(code="card_body_restricts", text=text, file="README.md", quote=sentence))
+        problems.append(Problem(code="card_body_restricts", text=text, file="README.md", quote=literal(sentence, card.prose)))
+    other = other_license_in(card.prose, license) if license else None
+    if other and not sentence:
+        text = f'the body of README.md names another licence than the text beside it ("{other}"); ask the author which one holds'
+        problems.append(Problem(code="body_contradicts_text", text=text, file="README.md", quote=literal(other, card.prose)))
 
 
 def _extra(texts: tuple[TextFile, ...], licence: License | None, problems: list[Problem]) -> tuple[TextFile, ...]:

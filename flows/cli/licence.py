@@ -9,7 +9,7 @@ import typer
 
 app = typer.Typer(help="What the licences allow.", no_args_is_help=True)
 
-Base = Annotated[str, typer.Argument(help="Base: owner/name on the Hub, or a folder.")]
+Base = Annotated[str, typer.Argument(help="Base: owner/name on the Hub, a folder, or a .safetensors file.")]
 Revision = Annotated[str | None, typer.Option(help="Commit, tag or branch.")]
 Component = Annotated[list[str] | None, typer.Option(help="ROLE=REPO, may be repeated.")]
 Dataset = Annotated[str | None, typer.Option(help="Dataset: folder or Hub id.")]
@@ -55,17 +55,24 @@ def report(
     publisher: Publisher = None,
     as_of: AsOf = None,
     html: Annotated[Path | None, typer.Option(help="Write one self-contained page there.")] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the verdict there.")] = None,
+    markdown: Annotated[Path | None, typer.Option(help="Write the Markdown there, and one line on standard output.")] = None,
 ) -> None:
-    """The verdict as a report: Markdown on standard output, and a page with --html.
+    """The verdict as a report: Markdown on standard output, and files where they are asked for. Exit 0 allowed, 3 not.
 
     Example: lorasmith license report examples/base --dataset examples/emoji/pictures --html report.html
     """
+    from flows.records import write_json, write_text
     from licenses import report as rendering
 
     verdict, code = judged(base, revision, component, dataset, publisher, as_of)
-    print(rendering.markdown(verdict))
     if html:
-        html.write_text(rendering.html(verdict), encoding="utf-8")
+        write_text(html, rendering.html(verdict))
+    if json_file:
+        write_json(json_file, verdict)
+    if markdown:
+        write_text(markdown, rendering.markdown(verdict))
+    print(rendering.one_line(verdict) if markdown else rendering.markdown(verdict))
     raise typer.Exit(code)
 
 

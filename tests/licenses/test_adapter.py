@@ -59,6 +59,36 @@ def test_what_is_not_shown_blocks(
 
 
 @pytest.mark.parametrize(
+    ("files", "header", "code"),
+    [
+        pytest.param({}, {"modelspec.license": "cc-by-nc-4.0"}, "adapter_license_contradicted", id="a header that bars"),
+        pytest.param({}, {"modelspec.usage_hint": "Non-commercial use only."}, "adapter_header_restricts", id="words of a header"),
+        pytest.param({"README.md": "---\nlicense: cc-by-nc-4.0\n---\n"}, {}, "adapter_license_contradicted", id="a card beside it"),
+        pytest.param({"README.md": "For non-commercial use only."}, {}, "card_body_restricts", id="words beside it"),
+        pytest.param(
+            {"README.md": "---\nbase_model: black-forest-labs/FLUX.1-dev\n---\n"}, {}, "non_commercial", id="a parent beside it"
+        ),
+        pytest.param(
+            {"adapter_config.json": '{"base_model_name_or_path": "black-forest-labs/FLUX.1-dev"}'},
+            {},
+            "non_commercial",
+            id="a config beside it",
+        ),
+        pytest.param(
+            {},
+            {"lora_adapter_metadata": '{"base_model_name_or_path": "black-forest-labs/FLUX.1-dev"}'},
+            "non_commercial",
+            id="a table in its header",
+        ),
+    ],
+)
+def test_what_is_said_to_be_own_and_bears_the_marks_of_others_blocks(
+    files: Mapping[str, str], header: Mapping[str, str], code: str, folder: FolderOf, no_network: None
+) -> None:
+    assert code in codes(checked(folder(files), "own", header))
+
+
+@pytest.mark.parametrize(
     "header",
     [
         {"ss_sd_model_name": "flux1-dev.safetensors"},

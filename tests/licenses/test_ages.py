@@ -6,7 +6,7 @@ from datetime import date, timedelta
 import pytest
 
 from licenses.ages import HOLDS, is_old
-from licenses.alternatives import NONE_PASSES, alternatives
+from licenses.alternatives import AGED, NONE_PASSES, alternatives, instead
 from licenses.catalogue import PAID_USES, load
 from licenses.check import check
 from licenses.node import Node
@@ -111,11 +111,17 @@ def test_a_base_that_nobody_knows_is_told_by_its_pipeline(pipeline: str, kind: s
     assert all(model.kind == kind or (kind == "edit" and model.edits) for model in models)
 
 
-def test_where_none_passes_it_is_said(no_network: None) -> None:
+def test_old_facts_are_offered_as_old(no_network: None) -> None:
     from licenses.report import one_line
 
-    said = check("black-forest-labs/FLUX.1-dev", as_of=LATER)
-    assert said.alternatives == ()
-    assert said.alternatives_note == NONE_PASSES
-    assert "No base of the same kind passes" in one_line(said.as_json())
+    fresh, said = (check("black-forest-labs/FLUX.1-dev", as_of=day) for day in (READ, LATER))
+    assert said.alternatives == fresh.alternatives != ()
+    assert (fresh.alternatives_note, said.alternatives_note) == ("", AGED)
+    assert "read again before one of them passes" in one_line(said.as_json())
     assert all(said.uses[use].verdict == "block" for use in PAID_USES)
+
+
+def test_where_none_passes_it_is_said(no_network: None) -> None:
+    video = Node(id="x/y", role="base", license=None, identified_by="nothing", pipeline="WanPipeline")
+    none = replace(load(), models={repo: row for repo, row in load().models.items() if row.kind != "video"})
+    assert instead(video, Publisher(), none, READ) == ((), NONE_PASSES)

@@ -32,7 +32,10 @@ def verdict() -> dict[str, Any]:
         asset("gemma", id="made/encoder", role="text_encoder"),
         asset("cc-by-4.0", id="made/pictures", role="dataset", author="Ann", source="https://example.org"),
     ]
-    edges = [{"from": "made/base", "to": "made/root", "relation": "finetune"}]
+    edges = [
+        {"from": "made/base", "to": "made/root", "relation": "finetune"},
+        {"from": "made/base", "to": "made/pictures", "relation": "dataset"},
+    ]
     return verdict_of(nodes) | {"edges": edges, "data": ["Training data made/pictures: CC BY 4.0, by Ann."]}
 
 

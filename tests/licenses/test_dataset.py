@@ -32,6 +32,13 @@ BASE = ROOT / "examples/base"
         ("license: cc-by-4.0\nopt_out: {checked: true, how: robots.txt and metadata, date: 2026-11-01}", "duties", "cc-by-4.0"),
         ("license: mit\nauthor: Jane Doe\nitems:", "duties", "mit"),
         ("license: own\nitems: {}", "duties", "own"),
+        ("license: own\nsource: © Studio Leaf, all rights reserved", "duties", "own"),
+        (
+            "license: CC-BY-4.0\nsource: Commons, CC BY 4.0, https://creativecommons.org/licenses/by/4.0/",
+            "duties",
+            "cc-by-4.0",
+        ),
+        ("license: own\nsource: drawn by hand\nauthor: By Sandra", "duties", "own"),
     ],
 )
 def test_a_declared_dataset_passes(folder: FolderOf, no_network: None, declared: str, verdict: str, license: str) -> None:
@@ -93,6 +100,10 @@ def test_a_declared_dataset_passes(folder: FolderOf, no_network: None, declared:
         ("license: own\nitems: {a.png: {license: mit}, b.png: {license: cc-by-nd-4.0}}", "license_unclear"),
         ("license: own\nitems: {a.png: {license: mit, source: Flickr under CC BY-NC 4.0}}", "dataset_source_contradicts"),
         ("license: cc-by-4.0\nsource: https://creativecommons.org/licenses/by-nc/4.0/", "dataset_source_contradicts"),
+        ("license: own\nsource: Wikimedia Commons (CC BY-SA 4.0)", "dataset_source_contradicts"),
+        ("license: cc-by-4.0\nsource: Wikimedia Commons under cc-by-sa", "dataset_source_contradicts"),
+        ("license: own\nauthor: Jane (no commercial use)", "dataset_source_contradicts"),
+        ("license: own\nitems: {'cc-by-nc/*.png': {license: own}}", "dataset_source_contradicts"),
         ("license: own\npersons: some", "dataset_invalid"),
         ("license: own\npersons:", "dataset_invalid"),
         ("license: own\nconsent: 1", "dataset_invalid"),

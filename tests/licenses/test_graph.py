@@ -240,6 +240,34 @@ def test_a_licence_link_to_the_text_itself_or_to_its_own_page_is_fine(hub: Loopb
             "non_commercial",
             id="a tag of the Hub's kind",
         ),
+        pytest.param({"deep/er/Readme.md": card("license: cc-by-nc-4.0")}, "component_tag", id="a card far below"),
+        pytest.param(
+            {"vae/README.md": card(f"license: apache-2.0\nbase_model: {DEV}")}, "non_commercial", id="a part with a parent"
+        ),
+        pytest.param({"vae/config.json": '{"license": "cc-by-nc-4.0"}'}, "config_contradicts", id="a licence in a config"),
+        pytest.param({"tokenizer/tokenizer_config.json": f'{{"name_or_path": "{DEV}"}}'}, "non_commercial", id="a tokenizer"),
+        pytest.param({"old/model_index.json": f'{{"_name_or_path": "{DEV}"}}'}, "non_commercial", id="an index below"),
+        pytest.param(
+            {"modular_model_index.json": f'{{"vae": [null, null, {{"pretrained_model_name_or_path": "{DEV}"}}]}}'},
+            "non_commercial",
+            id="a modular index",
+        ),
+        pytest.param({"vae/config.json": '{"_name_or_path": "/data/FLUX.1-dev/vae"}'}, "non_commercial", id="a path on a disk"),
+        pytest.param({"NOTICE": "For non-commercial use only."}, "notice_restricts", id="a notice"),
+        pytest.param({"vae/NOTICE": "For non-commercial use only."}, "notice_restricts", id="a notice of a part"),
+        pytest.param({"LICENSE-NC.yaml": "use: research"}, "text_not_plain", id="a text as YAML"),
+        pytest.param({"许可协议.txt": "x"}, "text_unknown", id="a text under another name"),
+        pytest.param({"model_index.json": '{"vae": {"class": "x"}}'}, "json_invalid", id="a component as a mapping"),
+        pytest.param({"README.md": card("license: apache-2.0\nlicence: mit")}, "card_key_unknown", id="a key that nobody reads"),
+        pytest.param({"README.md": "\u200b" + card("license: apache-2.0")}, "card_ambiguous", id="front matter behind nothing"),
+        pytest.param(
+            {"README.md": card("license: apache-2.0\ntags: [non-commercial]")}, "card_tags_restrict", id="a tag that bars"
+        ),
+        pytest.param(
+            {"README.md": card("license: apache-2.0\nextra_gated_eu_disallowed: true")},
+            "gate_restricts",
+            id="a gate against the EU",
+        ),
         pytest.param({"README_zh.md": "For non-commercial use only."}, "card_body_restricts", id="a second card"),
         pytest.param({"DISCLAIMER.txt": "For research purposes only."}, "card_body_restricts", id="a disclaimer"),
     ],

@@ -13,6 +13,7 @@ from tests.licenses.conftest import APACHE
 from tests.licenses.loopback_hub import COMMIT, LoopbackHub
 from tests.licenses.test_folder import GOOD, card
 
+DAY = "2026-11-22"  # facts about repositories hold for 90 days
 ALLOWED_ID = "black-forest-labs/FLUX.2-klein-base-4B"
 Files = Mapping[str, str | bytes]
 
@@ -24,11 +25,11 @@ def codes(verdict: object) -> set[str]:
 @pytest.mark.parametrize("repo", ["somebody/small-model", ALLOWED_ID, ALLOWED_ID.upper()])
 def test_a_repository_with_the_exact_text_passes(hub: LoopbackHub, repo: str) -> None:
     hub.add(repo, GOOD, card_data={"license": "apache-2.0"})
-    verdict = check(repo)
+    verdict = check(repo, as_of=DAY)
     assert verdict.exit_code == 0, verdict.uses
     assert verdict.nodes[0]["revision"] == COMMIT
     assert verdict.notices[0]["text"] == APACHE
-    assert check(f"hf://{repo}@main").as_json()["hash"] == verdict.as_json()["hash"]
+    assert check(f"hf://{repo}@main", as_of=DAY).as_json()["hash"] == verdict.as_json()["hash"]
 
 
 @pytest.mark.parametrize("repo", ["somebody/small-model", ALLOWED_ID])
@@ -61,20 +62,20 @@ def test_a_hub_that_is_not_there_and_one_that_is_slow(hub: LoopbackHub) -> None:
     hub.add("somebody/slow", GOOD, fault="slow")
     started = time.monotonic()
     assert codes(check("somebody/slow", hub=HttpHub(timeout_s=0.2))) == {"hub_timeout"}
-    assert codes(check(ALLOWED_ID, hub=HttpHub(endpoint="http://127.0.0.1:9"))) == {"hub_unreachable"}
+    assert codes(check(ALLOWED_ID, hub=HttpHub(endpoint="http://127.0.0.1:9"), as_of=DAY)) == {"hub_unreachable"}
     assert time.monotonic() - started < 3
 
 
 def test_offline_is_asked_nothing_and_allows_nothing(hub: LoopbackHub, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    assert codes(check(ALLOWED_ID)) == {"hub_offline"}
+    assert codes(check(ALLOWED_ID, as_of=DAY)) == {"hub_offline"}
     assert hub.requests == []
 
 
 def test_a_barred_id_is_decided_without_a_request_at_once(hub: LoopbackHub, no_network: None) -> None:
     hub.add("black-forest-labs/FLUX.1-dev", GOOD)
     started = time.monotonic()
-    verdict = check("black-forest-labs/FLUX.1-dev")
+    verdict = check("black-forest-labs/FLUX.1-dev", as_of=DAY)
     assert time.monotonic() - started < 0.5
     reason = verdict.uses["train_adapter"].reasons[0]
     assert "section 1.c" in reason.text

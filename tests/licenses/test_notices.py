@@ -121,7 +121,7 @@ def test_the_verdict_has_the_fields_of_the_contract(verdict: dict[str, Any]) -> 
 
 
 def test_one_line_says_clause_and_what_to_use_instead(no_network: None) -> None:
-    line = report.one_line(check("black-forest-labs/FLUX.1-dev").as_json())
+    line = report.one_line(check("black-forest-labs/FLUX.1-dev", as_of="2026-11-22").as_json())
     assert "\n" not in line
     assert line.startswith("base 'black-forest-labs/FLUX.1-dev' may not be used here: FLUX.1 [dev] Non-Commercial License")
     assert "section 1.c" in line

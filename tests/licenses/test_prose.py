@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from licenses.markdown import sentences
-from licenses.prose import load, restriction_in, restricts
+from licenses.prose import literal, load, restriction_in, restricts
 
 RESTRICTING = (
     "Personal use is free; companies, please get in touch.",
@@ -142,6 +142,9 @@ DRESSED = {
     "a turning entity": "&#8238;esu laicremmoc on",
     "after a promise": "Free, without any restrictions! (Commercial use excluded.)",
     "two kinds together": "Commercial and non-commercial use is prohibited.",
+    "a table that names itself": "| Model | Terms |\n|---|---|\n| Leaves FLUX.1-dev | no paid use |",
+    "a question and its answer": "Is commercial use allowed? No.",
+    "an answer that goes on": "Do I need permission for commercial use? No one may use it commercially.",
     "neither": "Neither commercial nor non-commercial hosting is allowed.",
     "at the end of a long card": "A leaf. " * 4000 + "\n\nCommercial use is not permitted.",
 }
@@ -248,6 +251,9 @@ HARMLESS = (
     "There are no restrictions on commercial use.",
     "Our evaluation only covers English prompts.",
     "Unlike FLUX.1 [dev], which comes under a non-commercial license, this model is Apache-2.0.",
+    "| Model | Terms |\n|---|---|\n| FLUX.1-dev | no paid use |\n| Leaves | Apache-2.0 |",
+    "Do I need permission for commercial use? No.",
+    "We did not use any commercial data.",
     "不仅可用于研究，也可用于商业用途。",
     "Nicht nur für Forschung: kommerzielle Nutzung ist erlaubt.",
 )
@@ -280,6 +286,13 @@ def test_the_quote_is_the_sentence_as_a_reader_sees_it() -> None:
     assert (
         restriction_in("# Leaves\n\nPretty. **Commercial use** is\n<u>not</u> allowed. Enjoy.") == "Commercial use is not allowed."
     )
+
+
+@pytest.mark.parametrize(("prose", "quote"), [("No *commercial* use.", "No commercial use."), ("No com\u200bmercial use.", "")])
+def test_a_quote_stands_in_its_text_or_is_none(prose: str, quote: str) -> None:
+    sentence = restriction_in(prose)
+    assert sentence == "No commercial use."
+    assert literal(sentence, prose) == quote
 
 
 def test_a_quote_is_short() -> None:

@@ -49,6 +49,8 @@ def test_a_spelling_means_one_licence(tag: str, license: str) -> None:
         ("MIT OR Leaves-1.0", "tag_unknown"),
         ("MIT-0", "tag_unknown"),
         ("not mit", "tag_unknown"),
+        ("apache\u200b-2.0", "tag_unknown"),
+        ("ａpache-2.0", "tag_unknown"),
         ("mit-modified", "tag_unknown"),
         ("Apache-2.0+", "tag_unknown"),
         ("MIT AND CC-BY-NC-4.0", "licenses_together"),

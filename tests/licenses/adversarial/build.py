@@ -54,6 +54,11 @@ def folder(change: Mapping[str, str | bytes | None] | None = None, front: str = 
     return Folder(files=with_files(change or {}, front, body))
 
 
+def page(body: str) -> Folder:
+    """A clean folder of card and text alone, with this body."""
+    return Folder(files=bare(body=body))
+
+
 def child(of: str, front: str = FRONT, text: str | None = APACHE) -> Repo:
     """A repository that names its parent."""
     return Repo(files=bare(f"{front}\nbase_model: {of}", text))

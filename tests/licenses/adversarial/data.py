@@ -89,6 +89,51 @@ FOLDERS: tuple[Case, ...] = (
         "dataset_source_contradicts source_contradicts dataset_invalid non_commercial card_body_restricts data_restricted",
     ),
 )
+ITEMS: tuple[Case, ...] = (
+    pictures("one item non-commercial", "license: own\nitems:\n  birch.png: {license: cc-by-nc-4.0, author: Jane}", NC),
+    pictures(
+        "one item of a hundred non-commercial",
+        "license: own\nitems:\n"
+        + "".join(f"  leaf{number}.png: {{license: cc0-1.0}}\n" for number in range(99))
+        + "  zz.png: {license: cc-by-nc-sa-4.0}",
+        NC,
+    ),
+    pictures(
+        "one item without derivatives",
+        "license: cc-by-4.0\nitems:\n  'b*.png': {license: cc-by-nd-4.0}",
+        "license_unclear license_forbids no_derivatives",
+    ),
+    pictures("one item of an unknown licence", "license: own\nitems:\n  birch.png: {license: found on a page}", UNKNOWN),
+    pictures("one item whose licence is unknown", "license: own\nitems:\n  birch.png: {license: unknown}", "license_unclear"),
+    pictures("one item without a licence", "license: own\nitems:\n  birch.png: {author: Jane}", f"{MISSING} {INVALID}"),
+    pictures("one item by a licence alone", "license: own\nitems:\n  birch.png: cc-by-nc-4.0", INVALID),
+    pictures("items as a list", "license: own\nitems: [birch.png]", INVALID),
+    pictures("items twice", "license: own\nitems:\n  birch.png: {license: cc-by-nc-4.0}\n  birch.png: {license: own}", INVALID),
+    pictures(
+        "an item with a field in British spelling",
+        "license: own\nitems:\n  birch.png: {license: own, licence: cc-by-nc-4.0}",
+        INVALID,
+    ),
+    pictures(
+        "an item from a source that bars",
+        "license: own\nitems:\n  birch.png: {license: own, source: 'https://leaves.example, CC BY-NC 4.0'}",
+        "dataset_source_contradicts dataset_restricts",
+    ),
+    pictures(
+        "an item whose author bars",
+        "license: cc0-1.0\nitems:\n  birch.png: {license: cc0-1.0, author: 'Jane (no commercial use)'}",
+        "dataset_source_contradicts dataset_restricts",
+    ),
+    pictures(
+        "minors",
+        "license: own\npersons: consented\nconsent: record.txt\nminors: present",
+        "minors_present",
+        {"record.txt": "signed"},
+    ),
+    pictures("minors by a word of its own", "license: own\nminors: some", INVALID),
+    pictures("an opt-out check that is a word", "license: own\nopt_out: yes, of course", INVALID),
+    pictures("an opt-out check on no day", "license: own\nopt_out: {checked: true, date: 2026-02-31}", INVALID),
+)
 
 HUB: tuple[Case, ...] = (
     hosted("a tag that bars", f"{NC} license_text_missing", data("license: cc-by-nc-4.0", None)),
@@ -150,6 +195,15 @@ CLEAN: tuple[Case, ...] = (
         {"record.txt": "signed by all on 2026-10-01"},
     ),
     good("persons whose consent is stated", "license: own\npersons: identifiable\nconsent: true"),
+    good(
+        "items of their own",
+        "license: own\nitems:\n  'a*.png': {license: cc-by-4.0, author: Jane, source: leaves.example}\n  b.png: {license: own}",
+        "ATTRIBUTION",
+    ),
+    good(
+        "no minors, opt-outs looked up",
+        "license: own\npersons: none\nminors: none\nopt_out: {checked: true, how: asked each author, date: 2026-10-01}",
+    ),
     good("a declaration with a comment", "# mine\nlicense: own # all of it\n"),
     good("a declaration with ends of line of Windows", "license: own\r\nsource: mine\r\n"),
     good("a declaration behind a byte order mark", "\ufefflicense: own\n"),
@@ -175,4 +229,4 @@ CLEAN: tuple[Case, ...] = (
 )
 assert under
 
-CASES = (*FOLDERS, *HUB, *CLEAN)
+CASES = (*FOLDERS, *ITEMS, *HUB, *CLEAN)

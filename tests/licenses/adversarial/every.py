@@ -7,8 +7,10 @@ from tests.licenses.adversarial import (
     documents,
     exceptions,
     hostile,
+    leftovers,
     lineage,
     names,
+    ordinary,
     paraphrase,
     parts,
     places,
@@ -17,6 +19,7 @@ from tests.licenses.adversarial import (
     served,
     tags,
     told,
+    undecided,
 )
 from tests.licenses.adversarial.case import Case
 
@@ -29,6 +32,9 @@ CASES: tuple[Case, ...] = (
     *hostile.CASES,
     *prose.CASES,
     *paraphrase.CASES,
+    *undecided.CASES,
+    *ordinary.CASES,
+    *leftovers.CASES,
     *names.CASES,
     *places.CASES,
     *parts.CASES,

@@ -1,6 +1,6 @@
 """The same bans in the words of many authors, licences named in a body, and many more sentences that bar nothing."""
 
-from tests.licenses.adversarial.build import FRONT, card, folder
+from tests.licenses.adversarial.build import FRONT, card, folder, page
 from tests.licenses.adversarial.case import Case, clean, dirty
 
 BARS = (
@@ -214,12 +214,12 @@ def named(text: str) -> str:
 
 
 CASES: tuple[Case, ...] = (
-    *(dirty(f"ban: {named(text)}", folder(body=text), "card_body_restricts") for text in (*BARS, *TONGUES, *MARKUP)),
+    *(dirty(f"ban: {named(text)}", page(text), "card_body_restricts") for text in (*BARS, *TONGUES, *MARKUP)),
     *(
-        dirty(f"licence in a body: {named(text)}", folder(body=text), "card_body_restricts body_contradicts body_contradicts_text")
+        dirty(f"licence in a body: {named(text)}", page(text), "card_body_restricts body_contradicts body_contradicts_text")
         for text in LICENCES
     ),
     *(dirty(id, folder(front=front), "card_body_restricts card_invalid") for id, front in FRONTS),
-    *(clean(f"harmless: {named(text)}", folder(body=text)) for text in HARMLESS),
+    *(clean(f"harmless: {named(text)}", page(text)) for text in HARMLESS),
     clean("harmless: all of it in one card", folder({"README.md": card(body="\n\n".join(HARMLESS))})),
 )

@@ -1,15 +1,15 @@
 """Cards that take back in words what tag and text grant, in several tongues and disguises; and ordinary words that do not."""
 
-from tests.licenses.adversarial.build import folder
+from tests.licenses.adversarial.build import page
 from tests.licenses.adversarial.case import Case, clean, dirty
 
 
 def said(id: str, body: str) -> Case:
-    return dirty(f"body: {id}", folder(body=body), "card_body_restricts")
+    return dirty(f"body: {id}", page(body), "card_body_restricts")
 
 
 def harmless(id: str, body: str) -> Case:
-    return clean(f"body: {id}", folder(body=body))
+    return clean(f"body: {id}", page(body))
 
 
 ENGLISH: tuple[Case, ...] = (

@@ -55,6 +55,18 @@ TAGS: tuple[Case, ...] = (
         "license: other\nlicense_name: flux-1-dev-non-commercial-license",
         "tag_contradicts_text",
     ),
+    tagged(
+        "the name of a barred licence as a tag", "license: flux-1-dev-non-commercial-license", "tag_unknown tag_contradicts_text"
+    ),
+    tagged(
+        "other by a permissive name with a rider", "license: other\nlicense_name: apache-2.0-non-commercial", "license_name_unknown"
+    ),
+    tagged("a tag with a rider", "license: apache-2.0 (non-commercial)", "tag_unknown tag_ambiguous card_body_restricts"),
+    tagged(
+        "a tag in a sentence",
+        "license: Apache 2.0 for the code, CC BY-NC for the weights",
+        "tag_unknown tag_ambiguous card_body_restricts",
+    ),
     tagged("other by a name that nobody knows", "license: other\nlicense_name: leaf-licence-7", "license_name_unknown"),
     tagged(
         "a permissive tag by the name of a barred licence",

@@ -46,6 +46,10 @@ BETWEEN_THE_LINES: tuple[Case, ...] = (
         "in code that loads it", f"```python\npipe = FluxPipeline.from_pretrained('{DEV}')\npipe.load_lora_weights('a/leaves')\n```"
     ),
     told("as a derivative", "This model is a derivative of FLUX.1-dev by Black Forest Labs."),
+    told("as one of two", "Merge of SDXL and FLUX.1-dev at 0.5."),
+    told("as the file of its weights", "Weights: flux1-dev.safetensors, renamed."),
+    told("in a footnote", "A new model[^1].\n\n[^1]: FLUX.1-dev, tuned."),
+    told("as its family", "Family: FLUX.1-dev. License: Apache 2.0."),
     told("in German", "Feinabgestimmt auf Basis von FLUX.1-dev."),
     told("in Chinese", "本模型基于 FLUX.1-dev 微调。"),
     told("in Japanese", "FLUX.1-dev をベースにファインチューニングしました。"),
