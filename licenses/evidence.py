@@ -101,6 +101,7 @@ class Evidence:
     prose: tuple[Prose, ...] = ()
     headers: tuple[Header, ...] = ()
     told: tuple[Prose, ...] = ()
+    settings: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
     problems: tuple[Problem, ...] = ()
 

@@ -80,6 +80,14 @@ def is_prose(path: str) -> bool:
     return "/" not in path and not is_card(path) and PROSE_NAME.fullmatch(path.casefold()) is not None
 
 
+def is_settings(path: str) -> bool:
+    """Settings of a training run, which name what it started from."""
+    name = path.casefold()
+    return "/" not in path and (
+        name.endswith((".toml", ".yaml", ".yml")) or re.search(r"(?:train|args|settings).*\.json$", name) is not None
+    )
+
+
 def is_weights(path: str) -> bool:
     return WEIGHTS.search(path) is not None
 

@@ -21,7 +21,7 @@ from licenses.evidence import (
     classes_of,
     sure,
 )
-from licenses.filenames import is_card, is_prose, is_readable, is_weights, kind_of
+from licenses.filenames import is_card, is_prose, is_readable, is_settings, is_weights, kind_of
 from licenses.lineage import origins_in, parents_of
 
 TEXTS_LIMIT = 24
@@ -33,6 +33,7 @@ HEADERS_LIMIT = 512
 
 RESERVED = frozenset({"base", "ancestor", "dataset", "source_data", "adapter"})
 INDEX, CONFIG, MODULAR = "model_index.json", "config.json", "modular_model_index.json"
+STARTED = re.compile(r"(?:name_or_path|base_model|pretrained_model|sd_model_name)[\"']?\s*[:=]\s*[\"']?([^\"'\s,#]+)")
 T = TypeVar("T")
 Keep = Callable[[str, bytes], None]
 
@@ -83,6 +84,7 @@ class _Gathering:
             prose=tuple(self._prose()),
             headers=headers,
             told=tuple(Prose(file=file, text=said) for file, one in told.items() if isinstance(said := one.get("license"), str)),
+            settings=tuple(self._settings()),
             files=self.files,
             problems=tuple(self.problems),
         )
@@ -98,6 +100,7 @@ class _Gathering:
         wanted |= dict.fromkeys([one for one in paths if one.endswith(f"/{INDEX}")][:CONFIGS_LIMIT], JSON_LIMIT)
         wanted |= dict.fromkeys([one for one in inner if one.endswith("/config.json")][:PARTS_LIMIT], JSON_LIMIT)
         wanted |= dict.fromkeys(self._cards_below()[:PARTS_LIMIT], CARD_LIMIT)
+        wanted |= dict.fromkeys([one for one in paths if is_settings(one) and one not in wanted][:CONFIGS_LIMIT], JSON_LIMIT)
         adapters = [path for path in paths if path.rpartition("/")[2] == "adapter_config.json"]
         wanted |= dict.fromkeys(adapters[:CONFIGS_LIMIT], JSON_LIMIT)
         return wanted | dict.fromkeys([one for one in paths if is_prose(one) and not kind_of(one)][:PROSE_LIMIT], CARD_LIMIT)
@@ -226,6 +229,12 @@ class _Gathering:
 
     def _words(self, path: str) -> str:
         return decoded(self._read(path), path, "card")
+
+    def _settings(self) -> Iterator[str]:
+        """Where the settings of a run say that it started from."""
+        for path in [one for one in self.answer if is_settings(one)]:
+            raw = self._guarded(self._read, path)
+            yield from (found[1] for found in STARTED.finditer((raw or b"").decode("utf-8", "replace")))
 
     def _headers(self) -> Iterator[Header]:
         weights = [path for path in self.files if is_weights(path)]

@@ -90,10 +90,11 @@ class Graph:
 
     def finished(self) -> list[Node]:
         """All nodes, with what only the whole tells: terms that were relaxed, and components that no parent has."""
-        found = [*relaxed(self.nodes, self.edges, self.catalogue), *unexplained(self.evidence, self.edges, self.components)]
+        remarks = [*relaxed(self.nodes, self.edges, self.catalogue)]
+        problems = [*unexplained(self.evidence, self.edges, self.components)]
         for place, node in enumerate(self.nodes):
-            more = [problem for id, problem in found if id == node.id]
-            self.nodes[place] = replace(node, problems=tuple(dict.fromkeys([*node.problems, *more])))
+            more, said = ([one for id, one in found if id == node.id] for found in (problems, remarks))
+            self.nodes[place] = replace(node, problems=tuple(dict.fromkeys([*node.problems, *more])), remarks=tuple(said))
         return self.nodes
 
     def _visit(self, reference: Reference, role: str, trail: tuple[str, ...]) -> str:
@@ -190,6 +191,8 @@ class Graph:
     def _inside(self, evidence: Evidence, id: str, role: str, row: Model | None) -> list[Problem]:
         """Component nodes of a source; those of an ancestor only where they say something of their own."""
         base = self.nodes[-1]
+        for known in self._origins(evidence.settings, row):
+            self._edge(id, self._by_catalogue(known.repo, "ancestor", known), "ancestor")
         for part in evidence.parts:
             if part.role in self._replaced(role):
                 continue
@@ -197,7 +200,7 @@ class Graph:
             if role != "ancestor" or part.texts or node.problems:
                 self.nodes.append(replace(node, id=self._free(node.id, role)))
                 self._edge(id, self.nodes[-1].id, "component")
-            for known in self._origins(part, row):
+            for known in self._origins(part.origins, row):
                 self._edge(id, self._by_catalogue(known.repo, "ancestor", known), "component")
         return []
 
@@ -205,9 +208,9 @@ class Graph:
         """Components from elsewhere take the place of those of the base and its ancestors, not of parts of one another."""
         return self.components if role in ("base", "ancestor") else {}
 
-    def _origins(self, part: Part, row: Model | None) -> Iterator[Model]:
+    def _origins(self, origins: tuple[str, ...], row: Model | None) -> Iterator[Model]:
         """Models that stand against this publisher and that the config of a part says its weights are from."""
-        for origin in part.origins:
+        for origin in origins:
             known = self.catalogue.model(id_in(origin) or "")
             told = known is not None and known.license not in ("missing", "unknown")
             if known is not None and told and not passes_on_paper(known, self.publisher, self.catalogue):

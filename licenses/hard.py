@@ -129,7 +129,6 @@ WAIVABLE = frozenset(
         "tag_contradicts_text",
         "tag_unknown",
         "territory_excluded",
-        "terms_relaxed",
         "text_not_plain",
         "text_unknown",
         "texts_disagree",

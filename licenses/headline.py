@@ -29,8 +29,8 @@ def without_waivers(verdict: Mapping[str, Any]) -> str:
     reasons = _against(verdict)
     first = reasons[0]
     more = f" ({len(reasons) - 1} more in the report.)" if len(reasons) > 1 else ""
-    quote = f', it says "{flat(first["quote"])}"' if first["quote"] and first["quote"] not in first["text"] else ""
-    said = flat(first["text"]).removeprefix(f"{base}: ").rstrip(".")
+    quote = f' ("{flat(first["quote"])}")' if first["quote"] and first["quote"] not in first["text"] else ""
+    said = _placed(first, base).rstrip(".")
     return f"base {base!r} may not be used here: {said}{quote}.{more}{_instead(verdict)}"
 
 
@@ -77,6 +77,12 @@ def _instead(verdict: Mapping[str, Any]) -> str:
 def _licenses(verdict: Mapping[str, Any]) -> str:
     """What the assets come under; one whose licence nobody could tell is said to be so, whatever waiver lets it pass."""
     return ", ".join(dict.fromkeys(license_name(one["license"]) for one in verdict["nodes"]))
+
+
+def _placed(reason: Mapping[str, Any], base: str) -> str:
+    """A reason's text, which names the asset that it is about where that is not the base."""
+    node, text = flat(reason["node"]), flat(reason["text"]).removeprefix(f"{base}: ")
+    return text if node in text or node in ("publisher", base) or base.endswith(f"/{node}") else f"{node}: {text}"
 
 
 def license_name(id: str | None) -> str:

@@ -36,6 +36,7 @@ class Node:
     text_hash: str | None = None
     extra: tuple[TextFile, ...] = ()
     problems: tuple[Problem, ...] = ()
+    remarks: tuple[Problem, ...] = ()  # said in every report, and no reason to block
     row: Model | None = None
     own: bool = False
     covered: bool = False

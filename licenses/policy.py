@@ -22,6 +22,7 @@ NON_COMMERCIAL = ("noncommercial", "research")
 HUMAN = "has to be judged by a person; until then choose another base"
 UNPROVEN = ("nothing", "tag", "catalogue")
 OF_DATA = ("ATTRIBUTION", "SHARE_ALIKE")
+LOUD = ("waived", "terms_relaxed")  # said whatever the verdict is
 Found = tuple[str, Reason]
 
 
@@ -70,6 +71,8 @@ def _against(
 ) -> Iterator[Found]:
     for problem in node.problems:
         yield "block", _of_problem(node, problem)
+    for remark in node.remarks:
+        yield "duties", _of_problem(node, remark)
     if licence is not None:
         yield from _of_license(node, licence, use, publisher, as_of)
     elif not node.own and not node.problems:
@@ -92,7 +95,7 @@ def _verdict(node: Node, licence: License | None, use: str, found: list[Found]) 
     if worst == "allow" and duties:
         worst = "duties"
     ordered = sorted(found, key=lambda one: -RANK[one[0]])
-    kept = tuple(reason for verdict, reason in ordered if worst in ALLOWED or verdict not in ALLOWED or reason.code == "waived")
+    kept = tuple(reason for verdict, reason in ordered if worst in ALLOWED or verdict not in ALLOWED or reason.code in LOUD)
     return UseVerdict(verdict="block" if worst == "unclear" else worst, reasons=kept, duties=duties)
 
 
@@ -106,8 +109,8 @@ def _worst(verdicts: list[UseVerdict], waivers: Sequence[Weighed]) -> UseVerdict
         return UseVerdict(verdict="block", reasons=(Reason(code="nothing_to_judge", node="publisher", text=text),), duties=())
     worst = max((one.verdict for one in verdicts), key=RANK.__getitem__)
     shown = [one for one in verdicts if worst in ALLOWED or one.verdict not in ALLOWED]
-    waived = [reason for one in verdicts for reason in one.reasons if reason.code == "waived"]
-    reasons = [*(reason for one in shown for reason in one.reasons), *waived, *_void(waivers)]
+    loud = [reason for one in verdicts for reason in one.reasons if reason.code in LOUD]
+    reasons = [*(reason for one in shown for reason in one.reasons), *loud, *_void(waivers)]
     duties = sorted({duty for one in verdicts for duty in one.duties}) if worst != "block" else []
     return UseVerdict(verdict=worst, reasons=tuple(dict.fromkeys(reasons)), duties=tuple(duties))
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
+from licenses.asked import Asked, asked
 from licenses.catalogue import PAID_USES, RANK, USES, load
 from licenses.drawing import LETTERS
 from licenses.errors import flat
@@ -19,7 +20,6 @@ ANSWERS = {
     "conditional": ("!", "Not allowed: conditions are open"),
     "block": ("✕", "Not allowed"),
 }
-BY_WAIVER = ("conditional", "!", "Allowed only by a signed waiver")
 VOID = "waiver_void"
 MEANINGS = {
     "allow": "allowed",
@@ -27,22 +27,6 @@ MEANINGS = {
     "conditional": "not allowed until somebody settles the condition",
     "block": "not allowed",
 }
-MEANS = {
-    "file": "file in the package",
-    "listing": "line on the listing",
-    "setting": "setting of the app",
-    "attestation": "statement of the publisher",
-    "name": "name of the app",
-    "nothing": "nothing",
-}
-DOING = {
-    "train_adapter": "training an adapter for a product",
-    "host_paid_inference": "hosting paid inference",
-    "distribute_adapter": "giving out the adapter's weights",
-    "sell_outputs": "selling outputs",
-}
-LATER = "what fulfils it is told once training and paid hosting are allowed"
-ALONE = "asked by this use alone: see to it before you do that"
 COVERED = "covered by the base"
 OF_DATA = ("data_", "dataset_", "persons_", "minors_", "consent_")
 
@@ -108,22 +92,6 @@ class Group:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Asked:
-    """One duty: towards whom, for which uses, what fulfils it, and what lacks."""
-
-    code: str
-    words: str
-    towards: str
-    role: str
-    licence: str
-    uses: tuple[str, ...]
-    means: str
-    files: tuple[str, ...]
-    lines: tuple[str, ...]
-    open: str
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class Reading:
     """`tone`, `sign` and `answer` are of the two uses that a paid endpoint needs; `notes` tell of waivers that do not count."""
 
@@ -151,24 +119,36 @@ class Reading:
 
 def read(verdict: Mapping[str, Any]) -> Reading:
     """The verdict's JSON as a report shows it; every text is one printable line."""
-    waived = verdict["verdict"] in ALLOWED and any(
-        reason["code"] == "waived" for use in PAID_USES for reason in verdict["uses"][use]["reasons"]
-    )
     numbered = [_asset(number, node, verdict) for number, node in enumerate(verdict["nodes"], 1)]
     assets = tuple(sorted(numbered, key=lambda one: _badness(one.cells), reverse=True))
-    said = _reasons(verdict)
-    tone, sign, answer = BY_WAIVER if waived else (verdict["verdict"], *ANSWERS[verdict["verdict"]])
+    reasons = _reasons(verdict)
+    said = [(node, one) for node, one in reasons if one.code != VOID]
+    tone, sign, answer = _answer(verdict)
     return Reading(
         tone=tone,
         sign=sign,
         answer=answer,
         whole=tuple(_cell(use, verdict["uses"][use]["verdict"], verdict) for use in USES),
         assets=assets,
-        notes=tuple(dict.fromkeys(one.text for _, one in said if one.code == VOID)),
-        against=_groups(((node, one) for node, one in said if one.against and one.code != VOID), assets),
-        grounds=_groups(((node, one) for node, one in said if not one.against and one.code != VOID), assets),
-        duties=_duties(verdict),
+        notes=tuple(dict.fromkeys(one.text for _, one in reasons if one.code == VOID)),
+        against=_groups(((node, one) for node, one in said if one.against), assets),
+        grounds=_groups(((node, one) for node, one in said if not one.against), assets),
+        duties=asked(verdict),
     )
+
+
+def _answer(verdict: Mapping[str, Any]) -> tuple[str, str, str]:
+    """Tone, sign and words; an approval that hangs on a waiver or on a duty that nothing fulfils yet says so."""
+    said = str(verdict["verdict"])
+    sign, answer = ANSWERS[said]
+    if said not in ALLOWED:
+        return said, sign, answer
+    waived = any(reason["code"] == "waived" for use in PAID_USES for reason in verdict["uses"][use]["reasons"])
+    lacking = sum(bool(one["open"]) for one in verdict.get("owed", ()))
+    answer = "Allowed only by a signed waiver" if waived else answer
+    if lacking:
+        answer += f", but {lacking} {'duty' if lacking == 1 else 'duties'} can not be fulfilled yet"
+    return ("conditional", "!", answer) if waived or lacking else (said, sign, answer)
 
 
 def _alike(asset: Asset) -> tuple[Any, ...]:
@@ -242,13 +222,13 @@ def _section(reason: Mapping[str, Any], license: str) -> str:
 
 def _remedy(code: str, role: str) -> str:
     if code in HARD_BLOCKS:
-        return f"Mend it where it stands. No waiver lifts it: {HARD_BLOCKS[code]}."
+        return f"Settle what the reason names. No waiver lifts it: {HARD_BLOCKS[code]}."
     other = (
         "other pictures" if role in DATA or code.startswith(OF_DATA) else "another base" if role in ("", "base") else "another part"
     )
     if code in WAIVABLE:
-        return f"Choose {other}, mend what the reason names, or have a waiver signed for this asset, text and use."
-    return f"Choose {other}, or mend what the reason names. No waiver lifts it."
+        return f"Choose {other}, settle what the reason names, or have a waiver signed for this asset, text and use."
+    return f"Choose {other}, or settle what the reason names. No waiver lifts it."
 
 
 def _groups(said: Iterable[tuple[str, Said]], assets: Iterable[Asset]) -> tuple[Group, ...]:
@@ -259,52 +239,3 @@ def _groups(said: Iterable[tuple[str, Said]], assets: Iterable[Asset]) -> tuple[
     listed = {one.id: one for one in assets}
     order = [*(id for id in listed if id in by_node), *(node for node in by_node if node not in listed)]
     return tuple(Group(name=node, asset=listed.get(node), said=tuple(by_node[node])) for node in order)
-
-
-def _duties(verdict: Mapping[str, Any]) -> tuple[Asked, ...]:
-    """Open ones first; a duty that no row explains stands there without what fulfils it."""
-    known = load().duties
-    uses = {duty: tuple(use for use in USES if duty in verdict["uses"][use]["duties"]) for duty in _all_duties(verdict)}
-    rows = [
-        Asked(
-            code=flat(one["duty"]),
-            words=known.get(one["duty"], ""),
-            towards=flat(one["node"]),
-            role=flat(one["role"]),
-            licence=flat(one["name"]),
-            uses=uses.get(one["duty"], ()),
-            means=MEANS[one["by"]],
-            files=tuple(flat(file) for file in one["files"]),
-            lines=tuple(flat(line) for line in one["lines"]),
-            open=flat(one["open"]),
-        )
-        for one in verdict.get("owed", ())
-    ]
-    named = {row.code for row in rows}
-    bare = [
-        Asked(
-            code=duty,
-            words=known.get(duty, ""),
-            towards="",
-            role="",
-            licence="",
-            uses=of,
-            means=ALONE if verdict["verdict"] in ALLOWED else LATER,
-            files=(),
-            lines=(),
-            open="",
-        )
-        for duty, of in uses.items()
-        if duty not in named
-    ]
-    return tuple(sorted([*rows, *bare], key=lambda one: not one.open))
-
-
-def _all_duties(verdict: Mapping[str, Any]) -> list[str]:
-    return sorted({str(duty) for use in USES for duty in verdict["uses"][use]["duties"]})
-
-
-def said_uses(uses: Iterable[str]) -> str:
-    """Uses in words; all four in one."""
-    listed = tuple(uses)
-    return "every use" if set(listed) == set(USES) else "; ".join(DOING[use] for use in listed)

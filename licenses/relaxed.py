@@ -1,8 +1,8 @@
 """Terms relaxed: a child whose licence asks for less than its parent's. Pure.
 
 Looser is: a better verdict for any of the four uses, or a binding duty of the parent that the child's licence does not have.
-Paperwork (texts, notices, statements of change) is no such duty: the duties of all nodes add up anyway, so that MIT weights
-made of Apache ones carry both texts.
+Paperwork (texts, notices, statements of change) is no such duty. What is relaxed is named and blocks nothing by itself: the
+parent is judged as an asset of its own, so its verdict and its duties hold whatever the child claims.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -30,7 +30,7 @@ def relaxed(nodes: Sequence[Node], edges: Iterable[Edge], catalogue: Catalogue) 
             if how:
                 text = (
                     f"terms relaxed at {node.id}: {child.name} is looser than {licence.name} of {parent.id}, which it is made of "
-                    f"({how}); the terms of {parent.id} hold, ask the author for a licence that keeps them"
+                    f"({how}); the terms of {parent.id} hold all the same"
                 )
                 yield node.id, Problem(code="terms_relaxed", text=text)
 

@@ -5,11 +5,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from licenses.asked import Asked, said_uses
 from licenses.catalogue import USES, load
 from licenses.drawing import LETTERS, mermaid, svg
 from licenses.errors import flat
 from licenses.headline import USE_NAMES, one_line, waiver_lines, without_waivers
-from licenses.reading import MEANINGS, Asked, Asset, Cell, Group, Reading, read, said_uses
+from licenses.reading import MEANINGS, Asset, Cell, Group, Reading, read
 
 if TYPE_CHECKING:
     from jinja2 import Template

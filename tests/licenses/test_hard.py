@@ -10,7 +10,7 @@ from licenses.hard import HARD, HARD_BLOCKS, WAIVABLE
 
 ROOM = Path(hard.__file__).parent
 CODE = re.compile(r'(?:code=|SourceFailure\(\s*|Lack\(\s*"\w+",\s*|_problem\(\w+,\s*|_reason\(node,\s*|use,\s*)"([a-z0-9_]+)"')
-NOT_AGAINST = {"licensed", "conditions_met", "waived", "allow"}  # reasons that allow
+NOT_AGAINST = {"licensed", "conditions_met", "waived", "terms_relaxed", "allow"}  # reasons that allow
 OTHERS = {"drift.py", "environment.py", "sarif.py"}  # compare verdicts and judge packages, by codes of their own
 
 

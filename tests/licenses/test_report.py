@@ -251,6 +251,12 @@ def test_the_answer_comes_first_in_a_sign_and_words(verdicts: dict[str, dict[str
     assert text.splitlines()[2].startswith(f"**{said}**")
 
 
+def test_the_line_names_the_asset_that_is_to_blame(verdicts: dict[str, dict[str, Any]]) -> None:
+    line = report.one_line(verdicts["twelve"])
+    assert line.startswith("base 'studio/leaves-xl' may not be used here: b/right: LICENSE is not the exact text")
+    assert report.one_line(verdicts["barred"]).count("black-forest-labs/FLUX.1-dev") == 1
+
+
 def test_waivers_are_loud_at_the_top_and_in_the_matrix(verdicts: dict[str, dict[str, Any]]) -> None:
     verdict = verdicts["waived"]
     page, text = words_of_page(report.html(verdict)), report.markdown(verdict)
@@ -280,6 +286,7 @@ def test_an_open_duty_stands_first_and_says_so(verdicts: dict[str, dict[str, Any
     lack = "no licence text was found; put it beside the weights"
     changed = verdict | {"owed": [one | {"open": lack if one["duty"] == "ATTRIBUTION" else ""} for one in verdict["owed"]]}
     assert read(changed).duties[0].code == "ATTRIBUTION"
+    assert (read(changed).sign, read(changed).answer) == ("!", "Allowed, with duties, but 1 duty can not be fulfilled yet")
     assert f"Open: {lack}" in words_of_page(report.html(changed))
     assert f"**OPEN: {lack}**" in report.markdown(changed)
 

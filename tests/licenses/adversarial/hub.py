@@ -96,7 +96,7 @@ class _CaseHandler(_Handler):
         self.send_response(200)
         self.send_header("connection", "close")
         self.end_headers()
-        self.wfile.write(raw[: raw.index(b"\n---\n") + 5])
+        self.wfile.write(raw[: raw.find(b"\n---\n") + 5])
         self.close_connection = True
 
     def _chunked(self, content: str | bytes) -> None:
