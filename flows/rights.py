@@ -22,10 +22,10 @@ ALLOWED = ("allow", "duties")
 EVIDENCE = "evidence"
 
 
-def verdict_of(job: Job, *, at_head: bool = False) -> dict[str, Any]:
+def verdict_of(job: Job, *, at_head: bool = False, keep: bool = True) -> dict[str, Any]:
     """The LicenseVerdict JSON of the job's base, its parts and its dataset for this publisher; a folder is called by its name.
 
-    `at_head` asks about what the Hub holds now, whatever commit the job names.
+    `at_head` asks about what the Hub holds now, whatever commit the job names; without `keep` nothing is written.
     """
     from licenses.check import check
     from licenses.publisher import load_publisher
@@ -39,7 +39,7 @@ def verdict_of(job: Job, *, at_head: bool = False) -> dict[str, Any]:
             dataset=dataset,
             adapter=adapter_of(job),
             publisher=publisher,
-            keep=home() / EVIDENCE,
+            keep=home() / EVIDENCE if keep else None,
             trust=trust_for(publisher),
         ).as_json()
     return verdict | {"base": job.base.folder.name if job.base.folder else job.base.repo}

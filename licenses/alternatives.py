@@ -12,7 +12,7 @@ MOST = 3
 NONE_PASSES = (
     "No base of the same kind passes for this publisher by the facts of this day: state more in its profile, or ask the licensor"
 )
-AGED = "What is known of these bases was read more than 90 days before this check: it has to be read again before one of them passes"
+AGED = "What is known of these bases was read more than 90 days ago: it has to be read again before one of them passes"
 FAMILIES = (
     ("Flux2", "flux2"),
     ("Flux", "flux"),

@@ -1,5 +1,6 @@
 """Facts about licences, models and texts, loaded on first use from licenses/facts/."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
@@ -10,6 +11,12 @@ from typing import Any
 USES = ("train_adapter", "host_paid_inference", "distribute_adapter", "sell_outputs")
 PAID_USES = USES[:2]
 RANK = {"allow": 0, "duties": 1, "conditional": 2, "unclear": 3, "block": 4}
+CONDITIONS = (  # reasons that a publisher's profile gives, and the word that a clause about it can not do without
+    ("revenue_cap", "revenue"),
+    ("users_cap", "users"),
+    ("registration", "regist"),
+    ("territory", "territory"),
+)
 FACTS = Path(__file__).parent / "facts"
 
 
@@ -53,9 +60,13 @@ class License:
     unseen: bool = False
     as_of: date = date.min
 
-    def clause(self, use: str, text_hash: str | None) -> Clause | None:
-        """The clause that decides `use`: that of the text at hand, else that of the newest one known."""
-        of_use = [clause for clause in self.clauses if use in clause.uses]
+    def clause(self, use: str, text_hash: str | None, *, about: str = "") -> Clause | None:
+        """The clause that decides `use`: that of the text at hand, else that of the newest one known.
+
+        Where the reason `about` is one condition of several, only a clause that speaks of it.
+        """
+        told = next((words for condition, words in CONDITIONS if about.startswith(condition)), "")
+        of_use = [clause for clause in self.clauses if use in clause.uses and re.search(told, clause.quote, re.I)]
         exact = [clause for clause in of_use if text_hash and clause.text_hash == text_hash]
         return next(iter(exact or of_use), None)
 

@@ -172,7 +172,7 @@ def _named(node: Node, licence: License, use: str) -> str:
 
 def _cited(node: Node, licence: License, use: str, code: str, text: str) -> Reason:
     """A reason with its clause: the file is named only where it is the text that the quote was taken from."""
-    clause = licence.clause(use, node.text_hash) if code != "licensed" else None
+    clause = licence.clause(use, node.text_hash, about=code) if code != "licensed" else None
     held = node.text if clause is None or (clause.text_hash is not None and clause.text_hash == node.text_hash) else None
     return _reason(
         node,

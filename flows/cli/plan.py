@@ -104,7 +104,7 @@ def licence_line(job: "Job") -> str:
     from flows.rights import verdict_of
     from licenses.report import one_line
 
-    return str(one_line(verdict_of(job)))
+    return str(one_line(verdict_of(job, keep=False)))
 
 
 def lines(record: dict[str, Any]) -> list[str]:

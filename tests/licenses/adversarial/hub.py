@@ -62,6 +62,8 @@ def serving() -> Iterator[CaseHub]:
 
 
 class _CaseHandler(_Handler):
+    disable_nagle_algorithm = True
+
     def _answer(self, *, body: bool) -> None:
         hub: CaseHub = self.server.hub  # type: ignore[attr-defined]
         path = unquote(urlsplit(self.path).path)
