@@ -49,9 +49,9 @@ SILENT = frozenset(
 COMMENT = re.compile(r"(?:^|\s)#[^\S\n]*(\S.*)$", re.M)
 LIKE_RIGHTS = re.compile(r"^(?:model)?li[csz]en[csz]|base_?models?|parent_?model|finetuned_?from")
 # Front matter that a reader takes for one and this reader does not: behind a blank, a comment, in a fence, or a second one.
-HIDDEN = re.compile(
-    r"^[\s\ufeff\u200b-\u200f\u2060]*-{3}[^\S\n]*\n(?:[^\s-].*\n){0,60}?(?:license|license_name|base_model|datasets)[ \t]*:", re.M
-)
+RULE = re.compile(r"[\s\ufeff\u200b-\u200f\u2060]*-{3}\s*")
+KEY = re.compile(r"[\s{\ufeff\u200b-\u200f\u2060]*(?:license|license_name|base_model|datasets)[ \t]*:")
+HIDDEN_LINES = 60
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -80,7 +80,7 @@ def read_card(raw: bytes) -> Card:
     front, body = _split(text)
     fields = {str(key).casefold(): value for key, value in read_mapping(front, "README.md").items()}
     _check_keys(fields)
-    if HIDDEN.search(body if front else text):
+    if _hides(body if front else text):
         raise SourceFailure("card_ambiguous", "README.md holds front matter that is not at its start; keep one, at the start")
     said = [f"{key}: {one}" if key not in RIGHTS else one for key, value in fields.items() if _speaks(key) for one in _said(value)]
     said += [found[1] for found in COMMENT.finditer(front)]
@@ -139,6 +139,21 @@ def _split(text: str) -> tuple[str, str]:
         if line.rstrip() == "---":
             return "\n".join(lines[1:number]), "\n".join(lines[number + 1 :])
     raise _invalid("README.md", "its front matter opens with --- and never closes", "close it with ---")
+
+
+def _hides(text: str) -> bool:
+    """Fields of rights between a rule and the next blank line, or a first line that a lenient reader takes for the opening rule."""
+    lines = text.split("\n")
+    first = next((line for line in lines if line.strip()), "")
+    if RULE.fullmatch(first) and first.rstrip() != "---":
+        return True
+    for number in (number for number, line in enumerate(lines) if RULE.fullmatch(line)):
+        for line in lines[number + 1 : number + 1 + HIDDEN_LINES]:
+            if not line.strip() or RULE.fullmatch(line):
+                break
+            if KEY.match(line):
+                return True
+    return False
 
 
 def _check_events(yaml: Any, text: str, name: str) -> None:

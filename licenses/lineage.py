@@ -49,12 +49,14 @@ DENIED = re.compile(
 # A barred name in a sentence without any of these words is taken for where the model comes from.
 COMPARED = re.compile(
     r"\b(?:than|unlike|compar\w*|versus|vs|prefer\w*|outperform\w*|beats?|better|worse|faster|slower|alternatives?|instead|compatible|"
-    r"similar\w*|inspired|rivals?|competitors?|benchmarks?|baselines?|scores?|parameters|not|never|no|like|against|such as)\b",
+    r"similar\w*|inspired|rivals?|competitors?|benchmarks?|baselines?|scores?|parameters|not|never|no|like|against|such as|above|below|as in|"
+    r"from scratch|related|see also|cit\w+|same \w+ as|needs? \d+|sizes?)\b",
     re.I,
 )
-OUTWARD = re.compile(r"^\W*(?:this|our|its?|these)\b", re.I)
+OUTWARD = re.compile(r"^\W*(?:this|our|its?|these|scratch)\b", re.I)
 TABLE_OF_BASES = re.compile(r"\b(?:base|parent|source|teacher|backbone|origin|init\w*|from)\b", re.I)
 REACH = 90
+BEFORE = 120  # characters before a verb in which it may be denied
 SENTENCES = re.compile(r"(?<=[.!?])\s+|\n\s*\n|\n(?=\s*(?:[-*+|>#]|\d+[.)]))")
 OPEN = re.compile(r":[*_ \t]*\n\s*(?:[-*+]\s+)?")  # a line that ends in a colon goes on in the next one
 WINDOW = 6
@@ -232,7 +234,9 @@ def _of_header(header: Header) -> Iterator[Parent]:
 def _after_verb(line: str, names: Names) -> Iterator[str]:
     for verb in DERIVED.finditer(line):
         rest = line[verb.end() : verb.end() + REACH]
-        if DENIED.search(line[: verb.start()]) or (verb[0].casefold().endswith("with") and "merg" not in verb[0].casefold()):
+        if DENIED.search(line[max(0, verb.start() - BEFORE) : verb.start()]) or (
+            verb[0].casefold().endswith("with") and "merg" not in verb[0].casefold()
+        ):
             continue
         if OUTWARD.search(rest):
             continue  # what others made of this one
@@ -243,10 +247,10 @@ def _after_verb(line: str, names: Names) -> Iterator[str]:
 
 
 def _before_noun(line: str, names: Names) -> Iterator[str]:
-    """`FLUX.1-dev fine-tune`: a barred name right before the word for what was made of it."""
+    """`FLUX.1-dev fine-tune`: a name right before the word for what was made of it; a barred one also in a clause of origin."""
     for start, end, model in _known(line, names):
-        made = NAMED_FIRST.search(line[end:]) and not DENIED.search(line[:start])
-        if model.repo in names.barred and (made or IN_CLAUSE.search(line[end:])):
+        made = NAMED_FIRST.search(line[end:]) and not DENIED.search(line[max(0, start - BEFORE) : start])
+        if made or (model.repo in names.barred and IN_CLAUSE.search(line[end:])):
             yield model.repo
 
 

@@ -72,6 +72,7 @@ def serving() -> Iterator[LoopbackHub]:
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     wbufsize = -1  # head and body in one packet: two would wait for each other
+    disable_nagle_algorithm = True
 
     def do_GET(self) -> None:
         self._answer(body=True)
