@@ -19,6 +19,8 @@ from licenses.relaxed import looser
 from licenses.witnesses import Finding
 
 SAID = re.compile(r"usage|description|comment|terms|notes|licen[sc]e")
+# The formula of copyright beside its holder, as notices carry it; it takes nothing back of the licence that the notice belongs to.
+RESERVED = re.compile(r"^(\W*copyright\b[^\n]{0,120})\ball rights reserved\b\.?\W*$", re.I | re.M)
 PLAIN_LORA = frozenset({"pytorch_lora_weights.safetensors", "adapter_model.safetensors", "adapter_model.bin"})
 
 
@@ -125,7 +127,7 @@ def _prose(evidence: Evidence, license: str | None, catalogue: Catalogue) -> Ite
     of_parts = [file for part in evidence.parts for file in part.texts if file.kind != "license"]
     notices = [file for file in (*evidence.texts, *of_parts) if file.kind != "license" and identify(file.text, catalogue) is None]
     said = [(one.file, one.text, "card_body_restricts") for one in evidence.prose]
-    said += [(one.path, one.text, f"{one.kind}_restricts") for one in notices]
+    said += [(one.path, RESERVED.sub(r"\1", one.text), f"{one.kind}_restricts") for one in notices]
     for file, words, code in said:
         sentence = restriction_in(words)
         if sentence:

@@ -55,7 +55,9 @@ COMPARED = re.compile(
 )
 OUTWARD = re.compile(r"^\W*(?:this|our|its?|these|scratch)\b", re.I)
 TABLE_OF_BASES = re.compile(r"\b(?:base|parent|source|teacher|backbone|origin|init\w*|from)\b", re.I)
+OF_A_CARD = re.compile(r"\bmodel card\W{1,3}$", re.I)  # its words are taken over, not its weights
 REACH = 90
+LONGEST = 240  # characters of a link
 BEFORE = 120  # characters before a verb in which it may be denied
 SENTENCES = re.compile(r"(?<=[.!?])\s+|\n\s*\n|\n(?=\s*(?:[-*+|>#]|\d+[.)]))")
 OPEN = re.compile(r":[*_ \t]*\n\s*(?:[-*+]\s+)?")  # a line that ends in a colon goes on in the next one
@@ -233,17 +235,23 @@ def _of_header(header: Header) -> Iterator[Parent]:
 
 def _after_verb(line: str, names: Names) -> Iterator[str]:
     for verb in DERIVED.finditer(line):
-        rest = line[verb.end() : verb.end() + REACH]
+        rest = _reached(line, verb.end())
         if DENIED.search(line[max(0, verb.start() - BEFORE) : verb.start()]) or (
             verb[0].casefold().endswith("with") and "merg" not in verb[0].casefold()
         ):
             continue
         if OUTWARD.search(rest):
             continue  # what others made of this one
-        yield from (found[1].rstrip(".") for found in LINKED.finditer(rest))
+        yield from (found[1].rstrip(".") for found in LINKED.finditer(rest) if not OF_A_CARD.search(rest[: found.start()]))
         if STRONG.search(verb[0]):
             yield from (found[1].rstrip(".") for found in WRITTEN.finditer(rest) if _is_id(found[1]))
         yield from (model.repo for _, _, model in _known(rest, names))
+
+
+def _reached(line: str, start: int) -> str:
+    """The words within REACH of a place, the last of them whole: half an id would be another one."""
+    end = line.find(" ", start + REACH, start + REACH + LONGEST)
+    return line[start : end if end >= 0 else start + REACH + LONGEST]
 
 
 def _before_noun(line: str, names: Names) -> Iterator[str]:

@@ -6,6 +6,7 @@ the formulas of torch's FlopCounterMode, saved activations by `saved_tensors_hoo
 
 from __future__ import annotations
 
+import warnings
 import weakref
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -150,7 +151,8 @@ def _checkpointed_by(denoiser: Any, function: Callable[..., Any]) -> Iterator[No
 
 @contextmanager
 def _meter(weights: frozenset[int]) -> Iterator[_Meter]:
-    with _autocast_of_meta(), _AsOnAGpu(), _Meter(weights) as meter:
+    with _autocast_of_meta(), _AsOnAGpu(), _Meter(weights) as meter, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Mismatch dtype between input and weight")  # which kernel runs here says nothing of a GPU
         yield meter
 
 
