@@ -1,7 +1,7 @@
 """What stands against a source beside its licence: names, files, heads and configs that tell of another origin. Pure."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import PurePosixPath
 
@@ -17,10 +17,12 @@ from licenses.lookalike import barred_by_name, bars_paid, originals_of, owner_pa
 from licenses.prose import literal, restriction_in
 from licenses.relaxed import looser
 from licenses.witnesses import Finding
+from licenses.words import words
 
 SAID = re.compile(r"usage|description|comment|terms|notes|licen[sc]e")
 # The formula of copyright beside its holder, as notices carry it; it takes nothing back of the licence that the notice belongs to.
 RESERVED = re.compile(r"^(\W*copyright\b[^\n]{0,120})\ball rights reserved\b\.?\W*$", re.I | re.M)
+QUOTED = 7  # words and more: a shorter line may stand in any text
 PLAIN_LORA = frozenset({"pytorch_lora_weights.safetensors", "adapter_model.safetensors", "adapter_model.bin"})
 
 
@@ -127,18 +129,28 @@ def _prose(evidence: Evidence, license: str | None, catalogue: Catalogue) -> Ite
     of_parts = [file for part in evidence.parts for file in part.texts if file.kind != "license"]
     notices = [file for file in (*evidence.texts, *of_parts) if file.kind != "license" and identify(file.text, catalogue) is None]
     said = [(one.file, one.text, "card_body_restricts") for one in evidence.prose]
-    said += [(one.path, RESERVED.sub(r"\1", one.text), f"{one.kind}_restricts") for one in notices]
-    for file, words, code in said:
-        sentence = restriction_in(words)
+    own = [words(one.text) for one in evidence.texts if one.kind == "license" and identify(one.text, catalogue) is not None]
+    said += [(one.path, _unquoted(RESERVED.sub(r"\1", one.text), own), f"{one.kind}_restricts") for one in notices]
+    for file, prose, code in said:
+        sentence = restriction_in(prose)
         if sentence:
             text = f'{flat(file)} restricts use ("{sentence}"); ask the author for a licence without that sentence'
-            yield Problem(code=code, text=text, file=file, quote=literal(sentence, words))
+            yield Problem(code=code, text=text, file=file, quote=literal(sentence, prose))
     for tag in evidence.card.tags if evidence.card else ():
         meant = catalogue.licenses_of_tag(tag.casefold().removeprefix("license:"))
         named = tag.casefold().startswith("license:") and license not in meant
         if named or any(bars_paid(one, catalogue) for one in meant) or restriction_in(f"{tag} use only"):
             text = f"README.md carries the tag {flat(tag)[:60]!r} beside its licence; ask the author which one holds"
             yield Problem(code="card_tags_restrict", text=text, file="README.md")
+
+
+def _unquoted(notice: str, licences: Sequence[str]) -> str:
+    """A notice without the lines that it quotes from a licence text that lies beside it."""
+    return "\n".join(
+        line
+        for line in notice.splitlines()
+        if (said := words(line)).count(" ") < QUOTED or not any(f" {said} " in f" {one} " for one in licences)
+    )
 
 
 def _names(evidence: Evidence, id: str, license: str | None, catalogue: Catalogue, names: Names) -> Iterator[Problem]:

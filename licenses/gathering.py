@@ -149,7 +149,7 @@ class _Gathering:
 
     def _roles(self, index: Mapping[str, Any]) -> dict[str, str]:
         """Class by role; roles are folder names, so an odd one, a reserved one or a flood of them is a problem."""
-        roles = {role: str(value[1]) for role, value in index.items() if _is_component(value)}
+        roles = {role: str(value[1]) for role, value in index.items() if role != "_class_name" and _is_component(value)}
         plain = {role: name for role, name in roles.items() if re.fullmatch(r"\w{1,64}", role, re.ASCII) and role not in RESERVED}
         odd = [role for role, value in index.items() if not role.startswith("_") and not _is_plain(value)]
         if odd:

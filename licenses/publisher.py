@@ -34,6 +34,22 @@ Place = Annotated[str, Field(min_length=1, max_length=4096, pattern=r"\S")]
 Day = Annotated[date, BeforeValidator(_day)]
 
 
+WOULD_DO = {  # field of publisher.yaml: what belongs there
+    "name": "the name that waivers are signed for",
+    "revenue_usd_ttm": "a number of US dollars, 0 or more",
+    "affiliates_revenue_usd_ttm": "a number of US dollars, 0 or more",
+    "monthly_users": "a number, 0 or more",
+    "territories": "WORLD, or a list of ISO codes such as [DE, EU]",
+    "geofence": "a list of ISO codes such as [EU, GB]",
+    "registrations": "a list of licence ids, or of {id, date, proof}",
+    "publish_weights": "true or false",
+    "adapter_license": "a licence id such as apache-2.0",
+    "content_filters": "true or false",
+    "license_choices": "{owner/name: licence id}",
+    "waivers": "a list of at most 100 paths, or waivers with repo, revision, by, reason, evidence and expires",
+}
+
+
 class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -84,6 +100,11 @@ class Publisher(Strict):
             raise ValueError("must be a number, not true or false")
         return float(value) if isinstance(value, int) else value
 
+    @field_validator("territories", mode="before")
+    @classmethod
+    def _alone(cls, value: Any) -> Any:
+        return (value,) if isinstance(value, str) else value
+
     @property
     def revenue(self) -> float | None:
         """Revenue with affiliates; None where one of the two is unknown."""
@@ -112,7 +133,16 @@ def load_publisher(fields: Mapping[str, Any] | None) -> Publisher:
     except ValidationError as error:
         faults = error.errors()
         first = next((one for one in faults if one["type"] not in OF_ANOTHER_KIND), faults[0])
-        place = ".".join(str(one) for one in first["loc"] if one not in KINDS) or "publisher"
-        raise BadPublisher(
-            f"publisher: {place}: {first['msg']}, got {first.get('input')!r:.60}; see contracts of publisher.yaml"
-        ) from None
+        place = ".".join(str(one) for one in first["loc"] if one not in KINDS)
+        raise BadPublisher(f"publisher: {_told(first, place)}") from None
+
+
+def _told(fault: Any, place: str) -> str:
+    """What was got and what would do, in the words of publisher.yaml."""
+    field, told = place.partition(".")[0], str(fault["msg"]).removeprefix("Value error, ")
+    if field not in WOULD_DO:
+        return f"{place or 'the profile'}: is no field of it; use {', '.join(WOULD_DO)}"
+    if fault["type"] == "extra_forbidden":
+        return f"{place}: is not known; write {WOULD_DO[field]}"
+    own = f"{told}, " if fault["type"] == "value_error" or "." in place else ""
+    return f"{place}: {own}got {fault.get('input')!r:.60}; write {WOULD_DO[field]}"

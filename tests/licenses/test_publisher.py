@@ -34,7 +34,7 @@ def test_revenue_needs_both_numbers() -> None:
         {"territories": []},
         {"territories": ["Germany"]},
         {"territories": [""]},
-        {"territories": "WORLD"},
+        {"territories": "Moon"},
         {"geofence": [5]},
         {"registrations": [""]},
         {"registrations": ["  "]},
@@ -49,6 +49,11 @@ def test_a_field_that_can_not_be_is_refused_by_name(fields: dict[str, object]) -
     with pytest.raises(BadPublisher, match=next(iter(fields))) as refused:
         load_publisher(fields)
     assert "\n" not in str(refused.value)
+    assert "; write " in str(refused.value) or "; use " in str(refused.value)
+
+
+def test_world_stands_alone_or_in_a_list() -> None:
+    assert load_publisher({"territories": "WORLD"}) == load_publisher({"territories": ["WORLD"]})
 
 
 @pytest.mark.parametrize(
