@@ -13,8 +13,11 @@ def as_markdown(rows: list[dict[str, Any]]) -> str:
     for row in ordered:
         said = "**re-review**" if row["state"] == "re-review" else row["state"]
         lines.append(f"| {row['app'] or '(waited for)'} | {_md(row['base'])} | {row['verdict']} | {said} | {row['as_of']} |")
-    for row in (one for one in ordered if one["changes"]):
+    for row in (one for one in ordered if one["changes"] or one["waits_for"]):
         lines += ["", f"## {row['app'] or _md(row['base'])}", "", *(line for change in row["changes"] for line in _change(change))]
+        if not row["changes"]:
+            lines += ["- the terms are again those that were accepted; a person has to read what had changed:"]
+            lines += [f"  - {_md(text)}" for text in row["waits_for"]]
     return "\n".join(lines) + "\n"
 
 

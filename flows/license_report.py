@@ -27,6 +27,7 @@ def check_now(job: Job) -> dict[str, Any]:
         "app": job.serving.app,
         "target": None,
         **recheck.as_row(verdict, kept, changes=[], state="unchanged"),
+        "waits_for": [],
     }
 
 

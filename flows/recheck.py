@@ -31,20 +31,28 @@ LOST: dict[str, Any] = {
 def release_again(release: Mapping[str, Any]) -> dict[str, Any]:
     """Today's verdict of a live release against the one accepted last; a change marks the release, which stops its retraining.
 
-    {app, target, base, verdict, hash, state, changes, as_of, report}; state: unchanged, unconfirmed or re-review. A mark stays
-    until `accept`, also where the terms come back.
+    {app, target, base, verdict, hash, state, changes, waits_for, as_of, report}; state: unchanged, unconfirmed or re-review. A mark
+    stays until `accept`, also where the terms come back: `waits_for` says what it was made for.
     """
     review = release["evidence"].get("review", {})
     verdict = rights.verdict_of(job_of(release), at_head=True)
     row = _row(verdict, accepted=str(review.get("accepted") or release["verdict_hash"]))
-    if row["state"] == "re-review" and review.get("verdict") != verdict["hash"]:
-        said = [change["text"] for change in row["changes"] if change["level"] in ("error", "warning")]
+    said = [change["text"] for change in row["changes"] if change["level"] in ("error", "warning")]
+    marked = bool(review.get("needed"))
+    if (row["state"] == "re-review" or (marked and row["state"] == "unchanged")) and review.get("verdict") != verdict["hash"]:
+        since = review["as_of"] if marked else verdict["as_of"]
+        review = review | {"needed": True, "verdict": verdict["hash"], "changes": said or review.get("changes", []), "as_of": since}
         with _registry() as registry:
-            mark = {"needed": True, "verdict": verdict["hash"], "changes": said, "as_of": verdict["as_of"]}
-            registry.advance(release["id"], "live", review=review | mark)
-    elif review.get("needed"):
-        row["state"] = "re-review"
-    return {"app": release["app"], "target": release["target"], **row}
+            registry.advance(release["id"], "live", review=review)
+    waits = bool(review.get("needed"))
+    state = "re-review" if waits else row["state"]
+    return {
+        "app": release["app"],
+        "target": release["target"],
+        **row,
+        "state": state,
+        "waits_for": review["changes"] if waits else [],
+    }
 
 
 def base_again(base: str, publisher: Mapping[str, Any]) -> dict[str, Any]:
@@ -58,17 +66,22 @@ def base_again(base: str, publisher: Mapping[str, Any]) -> dict[str, Any]:
     seen = json.loads(file.read_text()) if file.is_file() else {"base": base, "accepted": verdict["hash"]}
     row = _row(verdict, accepted=seen["accepted"])
     write_json(file, seen | {"latest": verdict["hash"]})
-    return {"app": None, "target": None, **row}
+    waits = [change["text"] for change in row["changes"] if change["level"] in ("error", "warning")]
+    return {"app": None, "target": None, **row, "waits_for": waits}
 
 
 def accept(name: str, target: Target, *, by: str, reason: str) -> str:
     """A person has read what changed of an app's licences, or of a base that is waited for; returns the hash of what was read.
 
     The mark goes, and later checks compare with that verdict. JobError where nothing waits for a review, LicenceBlocked where the
-    licences bar it now: that nobody can accept.
+    licences bar a live release now: that nobody can accept.
     """
+    if not (by.strip() and reason.strip()):
+        raise JobError(f"{name}: a review needs a name and a reason, got {by!r} and {reason!r}; write --by NAME --reason TEXT")
     if _watched(name).is_file():
         seen = json.loads(_watched(name).read_text())
+        if seen["latest"] == seen["accepted"]:
+            raise JobError(f"{name}: nothing of it waits for a review; lorasmith license drift --base {name} shows what does")
         write_json(_watched(name), {**seen, "accepted": seen["latest"], "by": by, "reason": reason})
         return str(seen["latest"])
     with _registry() as registry:
@@ -79,7 +92,7 @@ def accept(name: str, target: Target, *, by: str, reason: str) -> str:
         kept = _kept(review["verdict"])
         if kept is None or not rights.is_allowed(json.loads(kept.read_text())):
             text = f"{name} on {target}: its licences bar it now, which nobody can accept"
-            raise LicenceBlocked(f"{text}; take it down, or train on another base")
+            raise LicenceBlocked(f"{text}; stop serving it (fal apps delete), or train on another base")
         read = {"needed": False, "accepted": review["verdict"], "by": by, "reason": reason}
         registry.advance(release["id"], "live", review=review | read)
     return str(review["verdict"])

@@ -9,6 +9,7 @@ from typing import Any
 from licenses.card import Card, read_card
 from licenses.catalogue import RANK, USES
 from licenses.errors import SourceFailure, flat
+from licenses.verdict import ALLOWED
 
 UNASKED = ("hub_unreachable", "hub_timeout", "hub_error", "hub_rate_limited", "hub_bad_answer")
 GONE = ("hub_not_found", "hub_disabled", "hub_revision_not_found", "hub_refused")
@@ -72,7 +73,7 @@ def _reasons(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[Ch
     """What stands against a use now and did not before."""
     known = {(use, one["code"], one["node"]) for use in USES for one in before["uses"][use]["reasons"]}
     for use in USES:
-        if after["uses"][use]["verdict"] in ("allow", "duties"):
+        if after["uses"][use]["verdict"] in ALLOWED:
             continue
         for one in after["uses"][use]["reasons"]:
             if (use, one["code"], one["node"]) not in known:
@@ -162,6 +163,8 @@ def _uses(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[Chang
             yield Change(
                 code="verdict_worse" if worse else "verdict_better", level="error" if worse else "note", node=base, text=text
             )
+        if new["verdict"] not in ALLOWED:
+            continue  # what is not allowed lists no duties
         for duty in sorted(set(new["duties"]) - set(old["duties"])):
             yield Change(code="duty_added", level="warning", node=base, text=f"{use}: the duty {duty} came to it")
         for duty in sorted(set(old["duties"]) - set(new["duties"])):

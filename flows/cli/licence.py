@@ -17,6 +17,9 @@ Publisher = Annotated[Path | None, typer.Option(help="publisher.yaml; without it
 AsOf = Annotated[str | None, typer.Option(help="Judge as of this day, YYYY-MM-DD; without it today. The verdict says so.")]
 
 
+Location = Annotated[str, typer.Option(help="With --sarif: the file of your repository that names the base.")]
+
+
 @app.command()
 def check(
     base: Base,
@@ -27,6 +30,7 @@ def check(
     as_of: AsOf = None,
     as_json: Annotated[bool, typer.Option("--json", help="The whole verdict as JSON.")] = False,
     sarif: Annotated[Path | None, typer.Option(help="Write the reasons there as SARIF 2.1.0, for code scanning.")] = None,
+    location: Location = "job.yaml",
 ) -> None:
     """May this base be trained on and hosted for money? Exit 0 yes, 3 no.
 
@@ -36,7 +40,7 @@ def check(
     if sarif:
         from licenses.sarif import of_verdict
 
-        write_sarif(sarif, of_verdict(verdict, file=str(publisher) if publisher else None))
+        write_sarif(sarif, of_verdict(verdict), location)
     if as_json:
         print(json.dumps(verdict, indent=2, ensure_ascii=False))
     else:
@@ -83,6 +87,7 @@ def drift(
     publisher: Publisher = None,
     as_json: Annotated[bool, typer.Option("--json", help="Every change, with the clauses that came and went.")] = False,
     sarif: Annotated[Path | None, typer.Option(help="Write the changes there as SARIF 2.1.0, for code scanning.")] = None,
+    location: Location = "job.yaml",
 ) -> None:
     """Have the terms of what is live changed since they were accepted? Exit 0 no, 3 yes, 5 where somebody could not be asked.
 
@@ -96,17 +101,18 @@ def drift(
     rows = [row for _, row in asked if isinstance(row, dict)]
     faults = [f"{name}: {error}" for name, error in asked if not isinstance(error, dict)]
     if sarif:
-        write_sarif(sarif, [one | {"subject": row["app"] or row["base"]} for row in rows for one in row["changes"]])
+        write_sarif(sarif, [one | {"subject": row["app"] or row["base"]} for row in rows for one in row["changes"]], location)
     if as_json:
         print(json.dumps({"releases": rows, "faults": faults}, indent=2, ensure_ascii=False))
     else:
         from flows.drift_text import as_markdown
 
-        print(as_markdown(rows), end="")
+        print(as_markdown(rows) if rows or not faults else "", end="")
     for fault in faults:
         print(f"lorasmith: {fault}", file=sys.stderr)
     states = {row["state"] for row in rows}
-    raise typer.Exit(3 if "re-review" in states else 5 if faults or "unconfirmed" in states else 0)
+    codes = {getattr(error, "exit_code", 1) for _, error in asked if not isinstance(error, dict)}
+    raise typer.Exit(3 if "re-review" in states else min(codes) if codes else 5 if "unconfirmed" in states else 0)
 
 
 @app.command()
@@ -153,13 +159,13 @@ def environment(
     raise typer.Exit(0 if said["verdict"] == "allow" else 3)
 
 
-def write_sarif(file: Path, findings: list[dict[str, Any]]) -> None:
+def write_sarif(file: Path, findings: list[dict[str, Any]], location: str) -> None:
     from importlib.metadata import version
 
     from flows.records import write_json
     from licenses.sarif import sarif
 
-    write_json(file, sarif(findings, version=version("lorasmith")))
+    write_json(file, sarif(findings, version=version("lorasmith"), location=location))
 
 
 def judged(

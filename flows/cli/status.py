@@ -34,7 +34,8 @@ def status(as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = F
         print("nothing yet; `make demo` or `lorasmith publish job.yaml` makes the first release")
         return
     for row in releases:
-        print(f"{row['state']:<10} {row['app']} {row['revision'] or '-'} ({row['target']}) package {row['package'][:12]}")
+        waits = ", waits for a licence review" if row["evidence"].get("review", {}).get("needed") else ""
+        print(f"{row['state']:<10} {row['app']} {row['revision'] or '-'} ({row['target']}) package {row['package'][:12]}{waits}")
     if run:
         from flows.cli.summary import print_summary
 

@@ -79,7 +79,11 @@ def test_a_change_marks_the_release_and_stops_its_retraining(live: dict[str, Any
     with pytest.raises(LicenceBlocked, match="bar it now"):
         recheck.accept("emoji-3d", "fal", by="A. Person", reason="none")
     serve(hub)
-    assert recheck.release_again(only())["state"] == "re-review", "terms that came back are read by a person too"
+    back = recheck.release_again(only())
+    assert (back["state"], back["changes"]) == ("re-review", []), "terms that came back are read by a person too"
+    assert back["waits_for"]
+    recheck.accept("emoji-3d", "fal", by="A. Person", reason="the author took the clause back")
+    assert recheck.release_again(only())["state"] == "unchanged"
 
 
 def test_a_person_lifts_the_mark_where_the_terms_still_allow(live: dict[str, Any], hub: LoopbackHub) -> None:  # noqa: F811
@@ -124,8 +128,12 @@ def test_a_base_that_is_waited_for(live: dict[str, Any], hub: LoopbackHub) -> No
     assert recheck.base_again(REPO, {})["state"] == "unchanged"
     serve(hub, fault="gated")
     assert recheck.base_again(REPO, {})["state"] == "re-review"
+    with pytest.raises(JobError, match="needs a name and a reason"):
+        recheck.accept(REPO, "sandbox", by=" ", reason="")
     recheck.accept(REPO, "sandbox", by="A. Person", reason="terms accepted elsewhere")
     assert recheck.base_again(REPO, {})["state"] == "unchanged"
+    with pytest.raises(JobError, match="nothing of it waits"):
+        recheck.accept(REPO, "sandbox", by="A. Person", reason="twice")
 
 
 def test_the_command_says_it_by_its_exit_code(live: dict[str, Any], hub: LoopbackHub, tmp_path: Path) -> None:  # noqa: F811
@@ -142,9 +150,12 @@ def test_the_command_says_it_by_its_exit_code(live: dict[str, Any], hub: Loopbac
     log = json.loads((tmp_path / "drift.sarif").read_text())
     assert "text_changed" in {result["ruleId"] for result in log["runs"][0]["results"]}
     assert CLAUSE in drift().stdout
+    told = subprocess.run([sys.executable, "-m", "flows.cli.main", "status"], capture_output=True, text=True, cwd=ROOT, check=True)
+    assert "waits for a licence review" in told.stdout
     (file,) = (Path(os.environ["LORASMITH_HOME"]) / "jobs" / "fal").glob("*.json")
     file.unlink()
     gone = drift()
-    assert gone.returncode == 5
+    assert gone.returncode == 2
+    assert gone.stdout == ""
     assert "its job is not stored here" in gone.stderr
     assert drift("--target", "moon").returncode == 2

@@ -59,6 +59,7 @@ def test_a_clause_that_came_is_shown(hub: LoopbackHub, twice: Twice) -> None:
     assert text.added == (added,)
     assert text.removed == ()
     assert "verdict_worse" in {change.code for change in changes}
+    assert "duty_gone" not in {change.code for change in changes}
     assert state(changes) == "re-review"
 
 
@@ -117,11 +118,12 @@ def test_clauses_ignore_layout_and_case() -> None:
 
 def test_sarif_names_each_reason_once(no_network: None) -> None:
     verdict = check("black-forest-labs/FLUX.1-dev", as_of="2026-11-22").as_json()
-    log = sarif(of_verdict(verdict, file="job.yaml"), version="1.0")
+    log = sarif(of_verdict(verdict), version="1.0", location="jobs/my job.yaml")
     (run,) = log["runs"]
     assert run["results"]
     assert {result["level"] for result in run["results"]} <= {"error", "warning"}
     assert len({result["message"]["text"] for result in run["results"]}) == len(run["results"])
     for result in run["results"]:
         assert run["tool"]["driver"]["rules"][result["ruleIndex"]]["id"] == result["ruleId"]
-        assert result["locations"][0]["physicalLocation"]["artifactLocation"]["uri"] == "job.yaml"
+        assert result["locations"][0]["physicalLocation"]["artifactLocation"]["uri"] == "jobs/my%20job.yaml"
+    assert len({result["partialFingerprints"]["finding/v1"] for result in run["results"]}) == len(run["results"])
