@@ -27,12 +27,13 @@ def require_fulfilled(job: Job, verdict: Mapping[str, Any]) -> None:
 def written(job: Job, bundle: Path, verdict: Mapping[str, Any]) -> Iterator[Path]:
     """A folder with NOTICE, LICENSES/, what else is due, duties.json and bom.json, until the package has copied it."""
     from licenses import bom, notices
+    from serving.release.app_toml import requirements
 
     manifest, evaluation = (json.loads((bundle / name).read_text()) for name in ("manifest.json", "evaluation.json"))
     work = work_of(job, manifest)
     with tempfile.TemporaryDirectory(prefix="papers-") as scratch:
         notices.write(verdict, Path(scratch), work=work)
-        bom.write(bom.bom(verdict, work, evaluation=evaluation), Path(scratch))
+        bom.write(bom.bom(verdict, work, evaluation=evaluation, requirements=requirements()), Path(scratch))
         yield Path(scratch)
 
 
@@ -61,4 +62,5 @@ def work_of(job: Job, manifest: Mapping[str, Any]) -> "Work":
         family=manifest.get("family", ""),
         base_sha256=(manifest.get("base") or {}).get("weights_sha256", ""),
         dataset_sha256=dataset.get("hash", ""),
+        adapter_license=str(job.publisher.get("adapter_license") or ""),
     )

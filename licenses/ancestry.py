@@ -13,6 +13,7 @@ from licenses.links import linked_repo
 from licenses.lookalike import barred_by_name, barred_in_path
 from licenses.node import DERIVED, Edge
 
+UNTOLD = ("text_unknown", "text_not_plain", "license_text_missing")
 WRITTEN = ("README.md", FILE)
 
 
@@ -39,6 +40,11 @@ def is_itself(parent: Parent, own: Iterable[str]) -> bool:
 def barred_parent(parent: Parent, catalogue: Catalogue, names: Names) -> Model | None:
     """The barred model that a parent without an id is by its name."""
     return barred_by_name(parent.name, catalogue, names.models) or barred_in_path(parent.name, catalogue)
+
+
+def untold(problems: Iterable[Problem]) -> tuple[Problem, ...]:
+    """Of the problems of a base those by which its licence could not be told."""
+    return tuple(problem for problem in problems if problem.code in UNTOLD)
 
 
 def unresolved(parent: Parent, evidence: Evidence) -> Problem | None:

@@ -3,15 +3,16 @@
 import hashlib
 import json
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from licenses.attribution import hub_address
 from licenses.catalogue import License, load
+from licenses.conditions import is_licence
 from licenses.errors import BomInvalid
-from licenses.expression import OWN, spdx_of
+from licenses.expression import OWN
 from licenses.model_card import model_card
 from licenses.node import DATA
 from licenses.papers import Work
@@ -23,23 +24,41 @@ FILE = "bom.json"
 SPACE = uuid.UUID("8a1c60c4-6f0b-5d1e-9a51-2f6f0d2f7b11")  # of serial numbers: the same content has the same one anywhere
 ROOT = "adapter"
 BEHIND = ("finetune", "merge", "quantized", "ancestor", "adapter")
+APP = "app"
+MODULE = "lora_app"  # the folder of the app in a package
+WHOLE = "expression-of-the-parts"
+HASHED = {  # what a hash of each is taken over, since a version may be another identity
+    ROOT: "the adapter's weights file",
+    "base": "the names and sha256 of all its .safetensors files",
+    "dataset": "what the training read of it: sha256 of pictures and masks, sizes, captions, split",
+}
 NO_WEIGHTS = ("tokenizer", "tokenizer_2", "tokenizer_3", "scheduler", "feature_extractor", "processor")
 
 
-def bom(verdict: Mapping[str, Any], work: Work, *, evaluation: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """The document; no clock, no path and no random number is in it. `evaluation` is evaluation.json, for the model card."""
+def bom(
+    verdict: Mapping[str, Any],
+    work: Work,
+    *,
+    evaluation: Mapping[str, Any] | None = None,
+    requirements: Sequence[str] = (),
+) -> dict[str, Any]:
+    """The document; no clock, no path and no random number is in it. `evaluation` is evaluation.json, for the model card.
+
+    `requirements`: what the app installs, as name==version; with them the app itself is a component too.
+    """
     licences = load().licenses
     refs = _refs(verdict["nodes"])
     assets = {ref: _asset(ref, node, verdict, work, licences) for ref, node in refs.items()}
     root = _root(verdict, work, refs, assets, licences, evaluation)
+    software = _software(requirements, work)
     content = {
         "$schema": "http://cyclonedx.org/schema/bom-1.7.schema.json",
         "bomFormat": "CycloneDX",
         "specVersion": "1.7",
         "version": 1,
-        "metadata": {"component": root, "properties": _properties(verdict=verdict["hash"], expression=verdict["expression"])},
-        "components": list(assets.values()),
-        "dependencies": _dependencies(verdict, refs),
+        "metadata": {"component": root, "properties": _properties(**{"verdict": verdict["hash"], WHOLE: verdict["expression"]})},
+        "components": [*assets.values(), *software],
+        "dependencies": [*_dependencies(verdict, refs), *_installed(software)],
     }
     return {"serialNumber": f"urn:uuid:{uuid.uuid5(SPACE, hashlib.sha256(_canonical(content)).hexdigest())}"} | content
 
@@ -99,7 +118,7 @@ def _root(
     licences: Mapping[str, License],
     evaluation: Mapping[str, Any] | None,
 ) -> dict[str, Any]:
-    """The adapter as it is served; its pedigree is the base, its licences are those of the whole."""
+    """The adapter as it is served; its pedigree is the base, its licence the one that its publisher gave it, if any."""
     behind = [{**_bare(assets[ref]), "bom-ref": f"pedigree:{ref}"} for ref, node in refs.items() if node["role"] == "base"]
     data = [ref for ref, node in refs.items() if node["role"] in DATA]
     return {
@@ -108,7 +127,7 @@ def _root(
         "name": work.app or "adapter",
         "description": "LoRA adapter, fused into its base when the app starts",
         **({"version": work.adapter_sha256, "hashes": _sha256(work.adapter_sha256)} if work.adapter_sha256 else {}),
-        **({"licenses": [_whole(verdict, licences)]} if verdict["expression"] else {}),
+        **({"licenses": [_given(work.adapter_license, licences)]} if work.adapter_license else {}),
         "externalReferences": [
             {"type": "model-card", "url": "MODEL_CARD.md"},
             {"type": "attestation", "url": "verdict.json", "comment": "what the licences allow, a use at a time"},
@@ -116,16 +135,35 @@ def _root(
         ],
         "pedigree": {"ancestors": behind, "notes": "The base's files travel unchanged; see MODIFICATIONS.md"},
         "modelCard": model_card(verdict, work, data, evaluation),
+        "properties": _properties(sha256_of=HASHED[ROOT] if work.adapter_sha256 else ""),
     }
 
 
-def _whole(verdict: Mapping[str, Any], licences: Mapping[str, License]) -> dict[str, Any]:
-    """The expression of all licences, and where the text of each that SPDX does not know is to be found."""
-    texts = {one["file"]: one["nodes"] for one in verdict["notices"] if one["kind"] == "license"}
-    ids = {node["id"]: spdx_of(str(node["license"]), licences) for node in verdict["nodes"] if node["license"]}
-    known = {ids[node]: file for file in sorted(texts, reverse=True) for node in texts[file] if node in ids}
-    details = [{"licenseIdentifier": id, "url": known[id]} for id in sorted(known) if id.startswith("LicenseRef-")]
-    return {"expression": verdict["expression"], **({"expressionDetails": details} if details else {})}
+def _given(said: str, licences: Mapping[str, License]) -> dict[str, Any]:
+    """The licence of the adapter as its publisher writes it, by SPDX id where the facts know one."""
+    known = next((one for one in licences.values() if is_licence(said, one)), None)
+    named = {"id": known.spdx} if known and known.spdx else {"name": known.name if known else said}
+    return {"license": {**named, "acknowledgement": "declared"}}
+
+
+def _software(requirements: Sequence[str], work: Work) -> list[dict[str, Any]]:
+    """The app and what it installs; nothing where it is not known."""
+    if not requirements:
+        return []
+    app = {"type": "application", "bom-ref": APP, "name": work.app or MODULE, "description": f"serves the adapter; module {MODULE}"}
+    return [app, *(_library(*one.split("==")) for one in requirements)]
+
+
+def _library(name: str, version: str) -> dict[str, Any]:
+    purl = f"pkg:pypi/{name.lower().replace('_', '-')}@{version}"
+    return {"type": "library", "bom-ref": purl, "name": name, "version": version, "purl": purl}
+
+
+def _installed(software: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The app rests on the adapter and on its libraries."""
+    libraries = [one["bom-ref"] for one in software if one["type"] == "library"]
+    rests = [{"ref": APP, "dependsOn": [ROOT, *sorted(libraries)]}] if software else []
+    return [*rests, *({"ref": ref} for ref in libraries)]
 
 
 def _asset(
@@ -149,7 +187,9 @@ def _asset(
         **({"externalReferences": links} if links else {}),
         **({"data": [_dataset(node, verdict)]} if data else {}),
         **({"pedigree": {"ancestors": behind}} if behind else {}),
-        "properties": _properties(role=node["role"], identified_by=node["identified_by"]),
+        "properties": _properties(
+            role=node["role"], identified_by=node["identified_by"], sha256_of=HASHED[node["role"]] if digest else ""
+        ),
     }
 
 
@@ -189,7 +229,7 @@ def _dependencies(verdict: Mapping[str, Any], refs: Mapping[str, Mapping[str, An
 
 
 def _bare(asset: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in asset.items() if key in ("type", "name", "version", "hashes", "licenses")}
+    return {key: value for key, value in asset.items() if key in ("type", "name", "version", "hashes", "licenses", "properties")}
 
 
 def _sha256(digest: str) -> list[dict[str, str]]:
@@ -201,8 +241,10 @@ def _properties(**values: str) -> list[dict[str, str]]:
 
 
 def _expressions(document: Mapping[str, Any]) -> list[str]:
-    whole = [one["expression"] for one in document["metadata"]["component"].get("licenses", ()) if "expression" in one]
-    ids = [one["license"]["id"] for part in document["components"] for one in part["licenses"] if "id" in one["license"]]
+    name = f"lorasmith:{WHOLE}"
+    whole = [one["value"] for one in document["metadata"]["properties"] if one["name"] == name]
+    parts = [document["metadata"]["component"], *document["components"]]
+    ids = [one["license"]["id"] for part in parts for one in part.get("licenses", ()) if "id" in one["license"]]
     return list(dict.fromkeys([*whole, *ids]))
 
 

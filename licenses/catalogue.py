@@ -55,10 +55,17 @@ class License:
     territory_excluded: tuple[str, ...] = ()
     filters: bool = False
     public_weights: bool = False
+    dated_changes: bool = False
+    network_server: bool = False
     by_profile: tuple[str, ...] = ()
     clauses: tuple[Clause, ...] = ()
     unseen: bool = False
+    data_why: str = ""
     as_of: date = date.min
+
+    def why_of(self, *, data: bool) -> str:
+        """What a reason says of it; of pictures, which are not shipped, without what travels along with a copy."""
+        return self.data_why if data and self.data_why else self.why
 
     def clause(self, use: str, text_hash: str | None, *, about: str = "") -> Clause | None:
         """The clause that decides `use`: that of the text at hand, else that of the newest one known.

@@ -1,5 +1,6 @@
 """`check`: from a base, its parts and a dataset to a verdict. The one entrance of this room."""
 
+import re
 from collections.abc import Mapping
 from contextlib import closing
 from datetime import date
@@ -7,9 +8,11 @@ from pathlib import Path
 
 from licenses import notices
 from licenses.adapter import Adapter
+from licenses.ages import HOLDS
 from licenses.alternatives import instead
 from licenses.archive import Archive
 from licenses.catalogue import PAID_USES, USES, load
+from licenses.dataset import dated_ahead
 from licenses.duties import owed
 from licenses.errors import BadReference
 from licenses.expression import expression
@@ -47,7 +50,7 @@ def check(
     which is asked before the Hub for what a commit is known to hold.
     """
     catalogue = load()
-    day = _day(as_of)
+    day = _day(as_of, catalogue.as_of)
     archive, asked = Archive(keep), hub or HttpHub()
     signed = weighed(publisher, trust=trust, as_of=day)
     graph = Graph(
@@ -64,7 +67,7 @@ def check(
             graph.add_dataset(dataset)
         if adapter is not None:
             graph.add_adapter(adapter)
-    nodes = sealed(graph.finished(), archive.evidence())
+    nodes = sealed([dated_ahead(node, day) for node in graph.finished()], archive.evidence())
     archive.close()
     waivers = bound(signed, nodes)
     uses = decide(nodes, publisher, catalogue, as_of=day, waivers=waivers)
@@ -98,8 +101,15 @@ def check(
     )
 
 
-def _day(as_of: date | str | None) -> date:
+def _day(as_of: date | str | None, facts: str) -> date:
+    """The day of the check; one long before the facts were read would make old facts look young."""
     try:
-        return date.fromisoformat(as_of) if isinstance(as_of, str) else as_of or date.today()
+        if isinstance(as_of, str) and not re.fullmatch(r"\d{4}-\d{2}-\d{2}", as_of, re.ASCII):
+            raise ValueError(as_of)
+        day = date.fromisoformat(as_of) if isinstance(as_of, str) else as_of or date.today()
     except ValueError:
         raise BadReference(f"as_of {as_of!r:.40} is not a date; write it as YYYY-MM-DD") from None
+    first = date.fromisoformat(facts) - HOLDS
+    if day < first:
+        raise BadReference(f"as_of {day} lies long before the facts were read ({facts}); write {first} or a later day")
+    return day

@@ -18,7 +18,7 @@ from licenses.node import Node
 from licenses.prose import restriction_in
 from licenses.stated import OWN, Item, Stated, titles
 
-__all__ = ["FIELDS", "FILE", "OWN", "assets"]
+__all__ = ["FIELDS", "FILE", "OWN", "assets", "dated_ahead"]
 
 FILE = "dataset.yaml"
 LIMIT = 64 << 10
@@ -28,6 +28,18 @@ OPT_OUT_FIELDS = ("checked", "how", "date")
 PERSONS = ("none", "consented", "identifiable")
 MINORS = ("none", "present")
 CREATIVE = re.compile(r"(?:\bcc[-_ ]?|licenses/)(?P<kind>by(?:[-_ ](?:nc|nd|sa))*)(?![a-z])", re.I)
+AI = r"(?:(?:generative|gen) )?(?:ai|ml|machine learning)"
+MUST_NOT = r"\b(?:(?:may|must|can|shall|should|do) (?:not|never)|cannot|(?:can|must|do)n?['’]t|not (?:to be|allowed|permitted|licensed|for))\b"
+BARS = (  # words beside those of a licence that bar this use of pictures; - and _ are read as spaces
+    r"\beditorial(?: use| purposes?)? only\b|\b(?:only|solely|exclusively|just) for editorial\b|\beditorial licen[sc]e\b",
+    r"\bno(?:image)?ai\b|\b(?:ai|tdm) opt(?:ed)? ?out\b|\bno (?:model|data) (?:training|mining)\b",
+    rf"\bno {AI} (?:training|use|mining|scraping)\b|\bno (?:use|using|licen[sc]e) (?:in|for|by) {AI}\b",
+    rf"{MUST_NOT}[^.;]{{0,40}}\b(?:to train\b|training\b|{AI} use\b)|\bnot for (?:use (?:in|by|with) )?{AI}\b",
+    rf"{MUST_NOT} (?:be )?(?:train|trained|scraped?|mined?)\b",
+    rf"\b(?:(?:{AI}|model) training|(?:ai|ml) use|data mining|tdm)\b[^.;]{{0,20}}"
+    r"\b(?:prohibited|forbidden|not (?:allowed|permitted)|excluded|reserved|disallowed)\b",
+)
+BARRED = re.compile("|".join(BARS), re.I)
 RESERVED = re.compile(r"all rights reserved", re.I)
 
 
@@ -45,6 +57,16 @@ def assets(folder: Path, catalogue: Catalogue) -> tuple[Node, ...]:
         digest = revision.partition(":")[2] if revision else None
         problem = Problem(code=failure.code, text=str(failure), file=FILE, sha256=digest)
         return (Node(id=name, role="dataset", license=None, identified_by=FILE, revision=revision, problems=(problem,)),)
+
+
+def dated_ahead(node: Node, as_of: date) -> Node:
+    """The same; a check of opt-outs that lies after the day of this check is a problem, and not as if it had never been made."""
+    day = node.stated.checked_on if node.stated else None
+    if day is None or day <= as_of:
+        return node
+    text = f"{FILE}: opt_out.date is {day}, which lies after the day of this check ({as_of}); write the day when it was looked up"
+    digest = (node.revision or "").partition(":")[2] or None
+    return replace(node, problems=(*node.problems, Problem(code="dataset_invalid", text=text, file=FILE, sha256=digest)))
 
 
 def _raw(folder: Path) -> bytes:
@@ -209,8 +231,9 @@ def _heard(node: Node) -> Node:
 
 
 def _says_otherwise(text: str, given: frozenset[str]) -> bool:
-    """Words that bar paid use, or a CC licence that is not the one given; the author's own rights reserved bar nothing."""
-    return not _creative(text) <= given or restriction_in(RESERVED.sub("", text)) is not None
+    """Words that bar paid use or training, or a CC licence that is not the one given; the author's rights reserved bar nothing."""
+    barred = BARRED.search(re.sub(r"[-_\s]+", " ", RESERVED.sub("", text)))
+    return not _creative(text) <= given or barred is not None or restriction_in(RESERVED.sub("", text)) is not None
 
 
 def _creative(text: str) -> frozenset[str]:

@@ -5,13 +5,16 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any
 
-from licenses.catalogue import RANK
+from licenses.catalogue import PAID_USES, RANK
 from licenses.errors import flat
 
 LETTERS = {"allow": "A", "duties": "D", "conditional": "C", "block": "B"}
 WIDTH, ROW, BOX, INDENT, MARGIN = 380, 58, 46, 16, 8
 DEEPEST = 7
 GUTTER = 22
+USUAL = 0.54  # of a letter, digit or sign, as a share of the size
+WIDE = dict.fromkeys("iljI|.,:;'!", 0.3) | dict.fromkeys("ftr()[]/ -…", 0.4) | dict.fromkeys("mMw%@", 0.9) | {"W": 1.0}
+WIDE |= dict.fromkeys("ABCDEFGHJKLNOPQRSTUVXYZ&", 0.7)
 STYLE = (
     ".lg{font:13px system-ui,sans-serif;color-scheme:light dark}.lg rect{fill:#fff;stroke-width:2}.lg text{fill:#1b1b1b}"
     ".lg .small{font-size:11px;fill:#555}.lg path{fill:none;stroke:#777;stroke-width:1.5}.lg .again{stroke-dasharray:4 3}"
@@ -34,6 +37,7 @@ class Box:
     layer: int
     above: str | None
     relation: str
+    waived: bool
 
 
 def mermaid(verdict: Mapping[str, Any]) -> str:
@@ -80,6 +84,8 @@ def _boxes(verdict: Mapping[str, Any]) -> list[Box]:
     below: dict[str, list[tuple[str, str]]] = {}
     for edge in verdict.get("edges", ()):
         below.setdefault(edge["from"], []).append((edge["to"], edge["relation"]))
+    reasons = (reason for use in PAID_USES for reason in verdict["uses"][use]["reasons"])
+    waived = {str(reason["node"]) for reason in reasons if reason["code"] == "waived"}
     found: dict[str, Box] = {}
     for start in nodes:
         waiting: list[tuple[str, int, str | None, str]] = [(start, 0, None, "")]
@@ -87,18 +93,18 @@ def _boxes(verdict: Mapping[str, Any]) -> list[Box]:
             id, layer, above, relation = waiting.pop()
             if id in found or id not in nodes:
                 continue
-            found[id] = Box(node=nodes[id], verdict=_verdict(nodes[id], verdict), layer=layer, above=above, relation=relation)
+            said, lifted = _verdict(nodes[id], verdict), id in waived
+            found[id] = Box(node=nodes[id], verdict=said, layer=layer, above=above, relation=relation, waived=lifted)
             waiting += [(name, layer + 1, id, kind) for name, kind in reversed(below.get(id, ()))]
     return list(found.values())
 
 
 def _verdict(node: Mapping[str, Any], verdict: Mapping[str, Any]) -> str:
     """The worst verdict of an asset over the uses that a paid endpoint needs; of an older record, what its reasons tell."""
-    paid = ("train_adapter", "host_paid_inference")
     own = node.get("verdicts")
     if isinstance(own, Mapping):
-        return max((str(own[use]) for use in paid), key=RANK.__getitem__)
-    said = [verdict["uses"][use] for use in paid]
+        return max((str(own[use]) for use in PAID_USES), key=RANK.__getitem__)
+    said = [verdict["uses"][use] for use in PAID_USES]
     blamed = [one["verdict"] for one in said if any(reason["node"] == node["id"] for reason in one["reasons"])]
     return max(blamed, key=RANK.__getitem__, default="allow")
 
@@ -119,7 +125,7 @@ def _again(first: int, last: int) -> str:
 def _box(box: Box, row: int) -> str:
     left, top = _left(box.layer), _top(row)
     width = WIDTH - GUTTER - left
-    name, about = _short(box.node["id"], (width - 44) // 7), _short(_about(box), (width - 44) // 6)
+    name, about = _fitting(box.node["id"], width - 44, 13), _fitting(_about(box), width - 44, 11)
     return (
         f"<g class='{box.verdict}'><title>{_xml(flat(box.node['id']))}</title>"
         f"<rect x='{left}' y='{top}' width='{width}' height='{BOX}' rx='6'/>"
@@ -142,7 +148,16 @@ def _about(box: Box) -> str:
     """Verdict, licence and place of an asset in few words."""
     role = str(box.node["role"])
     relation = box.relation if box.relation not in ("", role, "component", "ancestor") else ""
-    return ", ".join(_kept((box.verdict, str(box.node["license"] or "no licence told"), role, relation)))
+    return ", ".join(
+        _kept(
+            (
+                f"{box.verdict} by waiver" if box.waived else box.verdict,
+                str(box.node["license"] or "no licence told"),
+                role,
+                relation,
+            )
+        )
+    )
 
 
 def _kept(words: Iterable[str]) -> Sequence[str]:
@@ -153,6 +168,18 @@ def _short(text: Any, most: int) -> str:
     """A name that fits; its end tells more than its middle."""
     line = flat(text)
     return line if len(line) <= most else f"{line[: most // 2 - 1]}…{line[-(most - most // 2) :]}"
+
+
+def _fitting(text: Any, room: int, size: int) -> str:
+    """The longest short form of a name that fits into `room` pixels in letters of this size."""
+    line = flat(text)
+    most = next((most for most in range(len(line), 2, -1) if _width(_short(line, most)) * size <= room), 2)
+    return _short(line, most)
+
+
+def _width(text: str) -> float:
+    """Roughly how wide a line is, as a share of the size of its letters: what is not known counts as wide."""
+    return sum(WIDE.get(sign, USUAL if sign.isascii() else 1.0) for sign in text)
 
 
 def _quoted(text: Any) -> str:

@@ -30,7 +30,7 @@ class Source(Protocol):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TextFile:
-    """A licence, policy or notice file as found; `sha256` is over its bytes."""
+    """A licence, policy or notice file as found; `sha256` is over its bytes. `kind` unknown: a licence of nobody's catalogue."""
 
     path: str
     kind: str

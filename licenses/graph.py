@@ -8,7 +8,7 @@ from pathlib import Path
 from licenses import adapter as adapters
 from licenses.adapter import Adapter
 from licenses.against import against_hub, against_part, against_source
-from licenses.ancestry import barred_parent, is_itself, parents_to_follow, unexplained, unresolved
+from licenses.ancestry import barred_parent, is_itself, parents_to_follow, unexplained, unresolved, untold
 from licenses.archive import Archive
 from licenses.catalogue import Catalogue, Model
 from licenses.dataset import assets
@@ -232,6 +232,7 @@ class Graph:
                 role=part.role,
                 identified_by="covered by the base",
                 covered=True,
+                under=() if part.texts else untold(base.problems),
                 extra=part.texts,
                 problems=(),
                 row=None,

@@ -32,8 +32,16 @@ def metadata_of(file: Path, name: str) -> Mapping[str, str]:
     except OSError as error:
         raise SourceFailure("file_unreadable", f"{flat(name)} can not be read ({error.strerror}); mend its rights") from None
     except (ValueError, struct.error, RecursionError) as error:
-        text = f"the head of {flat(name)} does not hold ({flat(error)[:80]}); get the file again"
+        text = f"the head of {flat(name)} does not hold ({_why(error)}); get the file again"
         raise SourceFailure("header_invalid", text) from None
+
+
+def _why(error: Exception) -> str:
+    if isinstance(error, struct.error):
+        return "the file ends in the midst of it"
+    if isinstance(error, json.JSONDecodeError | UnicodeDecodeError | RecursionError):
+        return "it holds no JSON or text that could be read"
+    return flat(error)[:80]
 
 
 def _safetensors(handle: BinaryIO) -> Mapping[str, str]:

@@ -5,6 +5,7 @@ from typing import Any
 
 from licenses.catalogue import PAID_USES, load
 from licenses.errors import flat
+from licenses.fulfilment import sentence
 from licenses.verdict import ALLOWED
 
 USE_NAMES = {
@@ -24,8 +25,7 @@ def without_waivers(verdict: Mapping[str, Any]) -> str:
     """The same line where the waivers stand below it."""
     base = flat(verdict["base"])
     if verdict["verdict"] in ALLOWED:
-        duties = _union(verdict, "duties")
-        return f"base {base!r} may be used here: {_licenses(verdict)}; duties: {', '.join(duties) or 'none'}."
+        return f"base {base!r} may be used here: {_licenses(verdict)}; duties: {_duties(verdict)}.{_open(verdict)}"
     reasons = _against(verdict)
     first = reasons[0]
     more = f" ({len(reasons) - 1} more in the report.)" if len(reasons) > 1 else ""
@@ -53,6 +53,22 @@ def _excepted(verdict: Mapping[str, Any]) -> str:
     lines = [flat(line) for line in waiver_lines(verdict)]
     more = f" ({len(lines) - 3} more in the report.)" if len(lines) > 3 else ""
     return "".join(f" WAIVER {line.rstrip('.')}." for line in lines[:3]) + more
+
+
+def _duties(verdict: Mapping[str, Any]) -> str:
+    """Codes, and each text that no catalogue knows: what it asks for is not listed."""
+    unread = [
+        f"what {one['file']} asks for (waived, not listed: read it)" for one in verdict["notices"] if one["kind"] == "unknown"
+    ]
+    return ", ".join([*_union(verdict, "duties"), *unread]) or "none"
+
+
+def _open(verdict: Mapping[str, Any]) -> str:
+    """Duties that nothing fulfils yet: the verdict allows, and packaging stops until they are."""
+    rows = [row for row in verdict.get("owed", ()) if row["open"]]
+    said = "".join(f" OPEN {flat(sentence(row | {'license': row['name']})).rstrip('.')}." for row in rows[:3])
+    more = f" ({len(rows) - 3} more in the report.)" if len(rows) > 3 else ""
+    return f"{said}{more} Nothing is packaged before that is done." if rows else ""
 
 
 def _against(verdict: Mapping[str, Any]) -> list[Mapping[str, Any]]:

@@ -49,8 +49,8 @@ DENIED = re.compile(
 # A barred name in a sentence without any of these words is taken for where the model comes from.
 COMPARED = re.compile(
     r"\b(?:than|unlike|compar\w*|versus|vs|prefer\w*|outperform\w*|beats?|better|worse|faster|slower|alternatives?|instead|compatible|"
-    r"similar\w*|inspired|rivals?|competitors?|benchmarks?|baselines?|scores?|parameters|not|never|no|like|against|such as|above|below|as in|"
-    r"from scratch|related|see also|cit\w+|same \w+ as|needs? \d+|sizes?)\b",
+    r"similar\w*|inspired|rivals?|competitors?|benchmarks?|baselines?|scores?|parameters|not|never|no|like|against|such as|"
+    r"above|below|as in|from scratch|related|see also|cit\w+|same \w+ as|needs? \d+|sizes?)\b",
     re.I,
 )
 OUTWARD = re.compile(r"^\W*(?:this|our|its?|these|scratch)\b", re.I)

@@ -25,7 +25,10 @@ class Edge:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Node:
-    """`own` marks pictures of the publisher, which need no licence; `covered` a component under the text of its base."""
+    """`own` marks pictures of the publisher, which need no licence; `covered` a component under the text of its base.
+
+    `under` is what kept the licence of that base from being told, for a component that has no text of its own.
+    """
 
     id: str
     role: str
@@ -40,6 +43,7 @@ class Node:
     row: Model | None = None
     own: bool = False
     covered: bool = False
+    under: tuple[Problem, ...] = ()
     author: str = ""
     source: str = ""
     items: tuple[Item, ...] = ()

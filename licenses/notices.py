@@ -29,7 +29,8 @@ def texts(nodes: Iterable[Node], catalogue: Catalogue) -> tuple[dict[str, Any], 
         if node.text is not None and node.license:
             _put(found, node.license, node.text.text, node, kind="license", origin="upstream")
         for extra in node.extra:
-            stem = (node.license or "unknown") + ("" if extra.kind == "license" else f".{extra.kind}")
+            known = node.license or "unknown"
+            stem = {"license": known, "unknown": "unknown"}.get(extra.kind, f"{known}.{extra.kind}")
             _put(found, stem, extra.text, node, kind=extra.kind, origin="upstream")
         plain = _from_spdx(node, catalogue.licenses.get(node.license or ""))
         if plain is not None:
@@ -69,7 +70,7 @@ def flowdown(nodes: Iterable[Node], notices: Sequence[Mapping[str, Any]], catalo
         licence = catalogue.licenses.get(node.license or "")
         if licence is None or "FLOWDOWN" not in licence.duties or node.role in DATA or node.covered:
             continue
-        for one in (one for one in notices if node.id in one["nodes"] and one["kind"] != "notice"):
+        for one in (one for one in notices if node.id in one["nodes"] and one["kind"] in ("license", "policy")):
             passage = restrictions_in(one["text"]) if one["kind"] == "license" else None
             text = one["text"] if one["kind"] == "policy" else passage.text if passage else ""
             section = passage.section if passage else ""

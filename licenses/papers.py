@@ -30,6 +30,7 @@ class Work:
     family: str = ""
     base_sha256: str = ""
     dataset_sha256: str = ""
+    adapter_license: str = ""
 
     def names(self) -> tuple[str, ...]:
         """Every name that the work goes by."""
@@ -56,6 +57,12 @@ def _notice(verdict: Mapping[str, Any]) -> str:
         f"{one['file']} is the text as SPDX has it: {', '.join(one['nodes'])} came without one and without a copyright line."
         for one in verdict["notices"]
         if one["origin"] == "spdx"
+    ]
+    lines += [
+        f"{one['file']} is the text of {', '.join(one['nodes'])} as found; its licence is not one of the catalogue: "
+        "a person read it and signed a waiver."
+        for one in verdict["notices"]
+        if one["kind"] == "unknown"
     ]
     parts = ["".join(f"{line}\n" for line in dict.fromkeys(lines))]
     for one in (one for one in verdict["notices"] if one["kind"] == "notice"):

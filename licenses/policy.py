@@ -14,7 +14,7 @@ from licenses.hard import HARD, WAIVABLE
 from licenses.node import DATA, Node
 from licenses.publisher import Publisher
 from licenses.verdict import ALLOWED, Reason, UseVerdict
-from licenses.waivers import Weighed, lifts
+from licenses.waivers import UNTOLD, Weighed, lifts
 
 __all__ = ["HARD", "decide", "judge", "passes_on_paper"]
 
@@ -76,10 +76,21 @@ def _against(
     if licence is not None:
         yield from _of_license(node, licence, use, publisher, as_of)
     elif not node.own and not node.problems:
-        yield "block", _reason(node, "license_unresolved", f"{node.id} has no licence that could be told; {HUMAN}")
+        yield from _untold(node)
     if node.row is not None and use in node.row.verdict:
         text = f"{node.id}: {node.row.note or 'stricter than its licence'}"
         yield node.row.verdict[use], _reason(node, "catalogue_restricts", text, confidence="medium")
+
+
+def _untold(node: Node) -> Iterator[Found]:
+    """No licence; for a part that its base covers a reason for each file that would have told it, so that it can be signed for."""
+    text = f"{node.id} has no licence that could be told"
+    if not node.under:
+        yield "block", _reason(node, UNTOLD, f"{text}; {HUMAN}")
+    for one in node.under:
+        file = flat(one.file) if one.file else None
+        because = f", as its base has none: {file or 'no text'} ({one.code})"
+        yield "block", _reason(node, UNTOLD, f"{text}{because}; {HUMAN}", file=file, sha256=one.sha256)
 
 
 def _waived(node: Node, use: str, verdict: str, reason: Reason, waivers: Sequence[Weighed]) -> Found:
@@ -147,7 +158,16 @@ def _of_license(node: Node, licence: License, use: str, publisher: Publisher, as
     if verdict == "conditional":
         yield from _conditional(node, licence, use, met=not lacking)
     elif not lacking and not node.problems and not node.covered:
-        yield verdict, _cited(node, licence, use, "licensed", f"{node.id}: {licence.name} ({node.identified_by}). {licence.why}")
+        yield (
+            verdict,
+            _cited(
+                node,
+                licence,
+                use,
+                "licensed",
+                f"{node.id}: {licence.name} ({node.identified_by}). {licence.why_of(data=node.role in DATA)}",
+            ),
+        )
 
 
 def _conditional(node: Node, licence: License, use: str, *, met: bool) -> Iterator[Found]:
@@ -180,8 +200,9 @@ def _cited(node: Node, licence: License, use: str, code: str, text: str) -> Reas
         text,
         quote=clause.quote if clause else "",
         file=held.path if held else None,
-        sha256=held.sha256 if held else clause.text_hash if clause else None,
+        sha256=held.sha256 if held else None,
         confidence=licence.confidence,
+        known_text=clause.text_hash if clause and not held else None,
     )
 
 

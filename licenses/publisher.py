@@ -1,21 +1,28 @@
 """Who publishes: the facts about a publisher that licences ask for, cautious where nothing is said."""
 
 import re
-from collections.abc import Mapping
+import unicodedata
+from collections.abc import Iterator, Mapping
 from datetime import date
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
 
-from licenses.errors import BadPublisher
-from licenses.territory import WORLD, plain, reached
+from licenses.errors import BadPublisher, flat
+from licenses.territory import ISO, WORLD, plain, reached
 
 
 def _code(value: str) -> str:
     code = plain(value)
-    if code != WORLD and not (len(code) == 2 and code.isascii() and code.isalpha()):
-        raise ValueError("must be a two-letter ISO code, EU or WORLD")
+    if code not in (WORLD, "EU") and code not in ISO:
+        raise ValueError("is no country of ISO 3166-1, nor EU, UK or WORLD")
     return code
+
+
+def _plain(value: str) -> str:
+    if any(unicodedata.category(sign) in ("Cc", "Cs") for sign in value):
+        raise ValueError("must be one line without control characters")
+    return value
 
 
 def _day(value: Any) -> Any:
@@ -80,7 +87,7 @@ class Waiver(Strict):
 class Publisher(Strict):
     """publisher.yaml; every absent field is the cautious default."""
 
-    name: Text | None = Field(None, description="Who publishes; waivers are bound to it.")
+    name: Annotated[Text, AfterValidator(_plain)] | None = Field(None, description="Who publishes; waivers are bound to it.")
     revenue_usd_ttm: Amount | None = Field(None, description="Revenue of the last twelve months, USD; unknown fails every cap.")
     affiliates_revenue_usd_ttm: Amount | None = Field(None, description="The same for affiliates; 0 where there are none.")
     monthly_users: Amount | None = Field(None, description="Monthly users of all products; unknown fails every cap.")
@@ -129,12 +136,33 @@ class Publisher(Strict):
 def load_publisher(fields: Mapping[str, Any] | None) -> Publisher:
     """The profile of these fields; BadPublisher names the field, what was got and what would do."""
     try:
-        return Publisher.model_validate(dict(fields or {}))
+        publisher = Publisher.model_validate(dict(fields or {}))
     except ValidationError as error:
         faults = error.errors()
         first = next((one for one in faults if one["type"] not in OF_ANOTHER_KIND), faults[0])
         place = ".".join(str(one) for one in first["loc"] if one not in KINDS)
         raise BadPublisher(f"publisher: {_told(first, place)}") from None
+    for field, written, known in _licences(publisher):
+        if not known:
+            text = f"{field}: {flat(written)[:60]!r} is no licence of the catalogue; write {WOULD_DO[field]}"
+            raise BadPublisher(f"publisher: {text}, as `lorasmith license check` names it")
+    return publisher
+
+
+def _licences(publisher: Publisher) -> Iterator[tuple[str, str, bool]]:
+    """Field, licence as written, and whether the catalogue knows it: a choice by its id alone, the others by any of their names."""
+    registered = [one if isinstance(one, str) else one.id for one in publisher.registrations]
+    chosen = [*publisher.license_choices.values()]
+    named = [("registrations", one) for one in registered]
+    named += [("adapter_license", publisher.adapter_license)] if publisher.adapter_license else []
+    if not named and not chosen:
+        return  # the catalogue is read only where it is asked
+    from licenses.catalogue import load
+    from licenses.conditions import is_licence
+
+    licences = load().licenses
+    yield from ((field, one, any(is_licence(one, licence) for licence in licences.values())) for field, one in named)
+    yield from (("license_choices", one, one in licences) for one in chosen)
 
 
 def _told(fault: Any, place: str) -> str:
@@ -144,5 +172,7 @@ def _told(fault: Any, place: str) -> str:
         return f"{place or 'the profile'}: is no field of it; use {', '.join(WOULD_DO)}"
     if fault["type"] == "extra_forbidden":
         return f"{place}: is not known; write {WOULD_DO[field]}"
+    if field in ("territories", "geofence") and isinstance(fault.get("input"), bool):
+        return f"{place}: got {fault['input']}; write country codes in quotes, as NO without them is read as false"
     own = f"{told}, " if fault["type"] == "value_error" or "." in place else ""
     return f"{place}: {own}got {fault.get('input')!r:.60}; write {WOULD_DO[field]}"

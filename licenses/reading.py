@@ -28,6 +28,7 @@ MEANINGS = {
     "block": "not allowed",
 }
 COVERED = "covered by the base"
+KEYS = ("code", "node", "text", "quote", "file", "sha256", "confidence", "known_text")  # the last is not in older records
 OF_DATA = ("data_", "dataset_", "persons_", "minors_", "consent_")
 
 
@@ -72,6 +73,7 @@ class Said:
     file: str
     sha256: str
     confidence: str
+    known_text: str
     uses: tuple[str, ...]
     against: bool
     worst: str
@@ -189,7 +191,7 @@ def _reasons(verdict: Mapping[str, Any]) -> list[tuple[str, Said]]:
     found: dict[tuple[Any, ...], tuple[Mapping[str, Any], list[str]]] = {}
     for use in USES:
         for reason in verdict["uses"][use]["reasons"]:
-            key = tuple(reason[name] for name in ("code", "node", "text", "quote", "file", "sha256", "confidence"))
+            key = tuple(reason.get(name) for name in KEYS)
             found.setdefault(key, (reason, []))[1].append(use)
     return [(str(reason["node"]), _said(reason, uses, verdict)) for reason, uses in found.values()]
 
@@ -203,8 +205,9 @@ def _said(reason: Mapping[str, Any], uses: list[str], verdict: Mapping[str, Any]
         quote=flat(reason["quote"] or ""),
         section=_section(reason, str(node.get("license"))),
         file=flat(reason["file"] or ""),
-        sha256=flat(reason["sha256"] or ""),
+        sha256=flat(reason["sha256"] or "") if reason["file"] else "",
         confidence=flat(reason["confidence"] or "not told"),
+        known_text=flat(reason.get("known_text") or ("" if reason["file"] else reason["sha256"]) or ""),
         uses=tuple(barred or uses),
         against=bool(barred),
         worst=max((verdict["uses"][use]["verdict"] for use in barred or uses), key=RANK.__getitem__),

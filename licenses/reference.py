@@ -38,6 +38,8 @@ def parse(written: str | Path, revision: str | None, catalogue: Catalogue) -> Re
         if revision:
             raise BadReference(f"{text!r} is a file and has no revision {revision!r}; leave the revision out")
         return Reference(file=folder)
+    if folder is not None and text.strip() and _is(folder, Path.exists) and not catalogue.model(text):
+        raise BadReference(f"{text!r:.120} is a file, neither a folder nor weights ({', '.join(WEIGHTS)}); give the folder")
     if not REPO.fullmatch(text):
         raise BadReference(
             f"{text!r:.120} is neither a folder nor a weights file that exists, nor a Hub id; write a path, or owner/name"

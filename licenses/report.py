@@ -148,6 +148,7 @@ def _reasons(group: Group) -> list[str]:
     lines: list[str] = []
     for one in group.said:
         source = [_md(one.section), _md(one.file), _code(f"sha256 {one.sha256}") if one.sha256 else ""]
+        source += [_code(f"sha256 of the known text {one.known_text}")] if one.known_text else []
         told = ", ".join([*(part for part in source if part), f"confidence {_md(one.confidence)}"])
         lines.append(f"- {'Against' if one.against else 'For'} {said_uses(one.uses)}: {_code(one.code)} {_md(one.text)}")
         lines += [f"  > {_md(one.quote)}", ""] if one.quote else []

@@ -75,7 +75,8 @@ def _changes(case: Case) -> Said:
         "adapter": "fused into the weights of the base as it was taken over",
         "ancestor": "the base was made from it by the base's author; the adapter of this work changes it further",
     }.get(case.node.role, "used as it was found, beside a base into which a LoRA adapter is fused")
-    return Said(lines=(f"{case.node.id}{at}: {what}. Changed{by}.",))
+    lack = "section 5(a) wants a relevant date beside the change, and no date is written here; choose another base or part"
+    return Said(lines=(f"{case.node.id}{at}: {what}. Changed{by}.",), lack=lack if case.licence.dated_changes else "")
 
 
 def _credit(case: Case) -> Said:
@@ -140,11 +141,16 @@ def _alike(case: Case) -> Said:
 
 
 def _offer(case: Case) -> Said:
+    free = ", at no charge" if case.licence.network_server else ""
     line = (
-        f"The adapter, which changes {case.node.id}, is offered to everyone who uses this app, under {case.licence.name}"
+        f"The adapter, which changes {case.node.id}, is offered to everyone who uses this app, under {case.licence.name}{free}"
         f"{case.papers}; ask its publisher for the files."
     )
-    return case.attested(line, "weights")
+    found = case.attested(line, "weights")
+    if not case.licence.network_server or found.lack or line not in found.lines:
+        return found
+    lack = "section 13 wants a network server from which everyone gets it, and no address of one is known here; choose another base"
+    return Said(lines=found.lines, lack=lack)
 
 
 def _display(case: Case) -> Said:

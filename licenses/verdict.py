@@ -16,6 +16,8 @@ WAIVER_DATES = ("expires", "signed", "why")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Reason:
+    """Why; `sha256` is of what was read in `file`, `known_text` of the catalogue's text that the quote is from."""
+
     code: str
     node: str
     text: str
@@ -23,6 +25,7 @@ class Reason:
     file: str | None = None
     sha256: str | None = None
     confidence: str = "high"
+    known_text: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -22,6 +22,7 @@ from licenses.waiver_file import evidence_digest, read_waiver
 TERM_DAYS = 366
 DEMANDED = ("text_sha256", "use", "publisher", "evidence_sha256", "signed")
 COMMIT = re.compile(r"[0-9a-f]{40}|sha256:[0-9a-f]{64}")
+UNTOLD = "license_unresolved"  # of a part: one for each file that kept its base's licence from being told
 OF_SEVERAL = ("texts_disagree",)  # a signature for one of the texts says nothing of the others
 SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -86,7 +87,14 @@ def sealed(nodes: Sequence[Node], evidence: Sequence[Mapping[str, Any]]) -> list
     known: dict[tuple[str, str], set[str]] = {}
     for row in evidence:
         known.setdefault((row["node"], row["file"]), set()).add(row["sha256"])
-    return [replace(node, problems=tuple(_sealed(node, problem, known) for problem in node.problems)) for node in nodes]
+    return [
+        replace(
+            node,
+            problems=tuple(_sealed(node, problem, known) for problem in node.problems),
+            under=tuple(_sealed(node, problem, known) for problem in node.under),
+        )
+        for node in nodes
+    ]
 
 
 def told(weighed: Sequence[Weighed], uses: Mapping[str, UseVerdict]) -> tuple[Weighed, ...]:
@@ -156,7 +164,10 @@ def _approver(waiver: Waiver, trust: Trust) -> str:
 
 def _is_for(waiver: Waiver, node: Node, use: str, reason: Reason) -> bool:
     problems = [problem for problem in node.problems if problem.code == reason.code]
-    texts = _of_problem(reason, node) if problems else _texts(node)
+    if node.under and reason.code == UNTOLD:
+        texts = {reason.sha256} if reason.sha256 else set()
+    else:
+        texts = _of_problem(reason, node) if problems else _texts(node)
     return waiver.use == use and _is_of(waiver, node, whole=not problems) and waiver.text_sha256 in texts
 
 
@@ -192,7 +203,7 @@ def _bound(one: Weighed, nodes: Sequence[Node]) -> Weighed:
 
 def _texts(node: Node) -> set[str]:
     """What a reason without a file of its own rests on: the licence text; without one, the texts that could not be told."""
-    return {node.text.sha256} if node.text else _offending(node)
+    return {node.text.sha256} if node.text else _offending(node) | {problem.sha256 for problem in node.under if problem.sha256}
 
 
 def _sealed(node: Node, problem: Problem, known: Mapping[tuple[str, str], set[str]]) -> Problem:

@@ -1,6 +1,6 @@
 """Three witnesses of a licence: tag, text, prose. Only an exact text speaks for a use; any disagreement blocks."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from licenses import spdx, tags
 from licenses.card import Card
@@ -51,6 +51,7 @@ def weigh(evidence: Evidence, row: Model | None, catalogue: Catalogue, choice: s
         extra=(
             *_extra(evidence.texts, catalogue.licenses.get(license or ""), problems),
             *(file for file, _ in matched if found is not None and file is not found[0]),
+            *_untold(evidence.texts, problems),
         ),
         problems=tuple(problems),
     )
@@ -70,6 +71,12 @@ def _matched(texts: tuple[TextFile, ...], catalogue: Catalogue, problems: list[P
         )
         problems.append(Problem(code="text_unknown", text=text, file=file.path, sha256=file.sha256))
     return matched
+
+
+def _untold(texts: tuple[TextFile, ...], problems: list[Problem]) -> tuple[TextFile, ...]:
+    """Licence texts that nobody knows: where a person lets one pass, it is shipped all the same."""
+    unknown = {problem.sha256 for problem in problems if problem.code == "text_unknown"}
+    return tuple(replace(one, kind="unknown") for one in texts if one.kind == "license" and one.sha256 in unknown)
 
 
 def _superseded(file: TextFile, match: Match) -> list[Problem]:

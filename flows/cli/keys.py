@@ -60,7 +60,10 @@ def trusted() -> None:
     from flows import keys
     from flows.home import home
 
-    for row in keys.approvers(home()):
+    approvers = keys.approvers(home())
+    if not approvers:
+        print("no key is trusted here, so no waiver counts; pin an approver's with `lorasmith keys trust`")
+    for row in approvers:
         print(f"{row.fingerprint}  since {row.since}  {row.name}")
 
 

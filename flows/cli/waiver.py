@@ -32,6 +32,8 @@ def sign(
     waiver = sign(file, private, date.today())
     print(f"signed: {waiver.use} of {waiver.repo} at {waiver.revision[:12]} for {waiver.publisher}")
     print(f"by {waiver.by}, until {waiver.expires}, because: {waiver.reason}")
+    if waiver.by not in trust.names.values():
+        typer.echo(f"no key is pinned for {waiver.by!r}: this does not count until one is, with `lorasmith keys trust`", err=True)
     judged = would_count(file, waiver.publisher, trust, date.today())
     print(f"here it would {'count' if judged.counted else 'not count'}: {judged.why}")
 

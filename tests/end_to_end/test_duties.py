@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import tomllib
 from pathlib import Path
 
 import jsonschema
@@ -57,6 +58,11 @@ def test_the_bill_of_materials_names_what_was_packed(package: Path) -> None:
     root = document["metadata"]["component"]
     settings = json.loads((package / "settings.json").read_text())
     assert root["hashes"] == [{"alg": "SHA-256", "content": settings["adapter"]["sha256"]}]
-    assert root["licenses"][0]["expression"] == "Apache-2.0 AND MIT"
-    assert {part["type"] for part in document["components"]} == {"machine-learning-model", "data"}
+    assert "licenses" not in root
+    assert {"name": "lorasmith:expression-of-the-parts", "value": "Apache-2.0 AND MIT"} in document["metadata"]["properties"]
+    assert {part["type"] for part in document["components"]} == {"machine-learning-model", "data", "application", "library"}
+    (app,) = tomllib.loads((package / "pyproject.toml").read_text())["tool"]["fal"]["apps"].values()
+    assert [f"{part['name']}=={part['version']}" for part in document["components"] if part["type"] == "library"] == app[
+        "requirements"
+    ]
     assert root["modelCard"]["quantitativeAnalysis"]["performanceMetrics"]

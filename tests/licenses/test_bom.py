@@ -2,6 +2,7 @@
 
 import copy
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from licenses.catalogue import load
 from licenses.errors import BomInvalid
 from licenses.expression import expression, spdx_of
 from licenses.papers import Work
+from serving.release.package import APP_FOLDER
 from tests.licenses.made import RESTRICTED, asset, verdict_of
 
 WORK = Work(app="clay", scale=1.0, rank=4, adapter_sha256="ab" * 32, base_sha256="cd" * 32, dataset_sha256="ef" * 32, family="sdxl")
@@ -59,7 +61,8 @@ def test_what_the_schema_or_spdx_does_not_know_is_not_written(document: dict[str
     elif damage == "an id":
         wrong["components"][3]["licenses"][0]["license"]["id"] = "Apache 2"
     elif damage == "an expression":
-        wrong["metadata"]["component"]["licenses"][0]["expression"] = "Apache-2.0 AND No-Such-Licence"
+        said = next(one for one in wrong["metadata"]["properties"] if one["name"] == "lorasmith:expression-of-the-parts")
+        said["value"] = "Apache-2.0 AND No-Such-Licence"
     else:
         wrong["metadata"]["component"]["modelCard"]["quality"] = "good"
     with pytest.raises(BomInvalid) as refused:
@@ -113,6 +116,40 @@ def test_the_same_content_has_the_same_serial_number_on_any_day(verdict: dict[st
     other = bom.bom(verdict, Work(app="sand"), evaluation=EVALUATION)
     assert other["serialNumber"] != document["serialNumber"]
     assert "timestamp" not in json.dumps(document)
+
+
+def test_the_adapter_has_the_licence_that_its_publisher_gives_and_no_other(
+    verdict: dict[str, Any], document: dict[str, Any]
+) -> None:
+    whole = {"name": "lorasmith:expression-of-the-parts", "value": verdict["expression"]}
+    for said, licence in (("", None), ("MIT", {"id": "MIT"}), ("openrail++", {"name": load().licenses["openrail++"].name})):
+        made = bom.bom(verdict, replace(WORK, adapter_license=said))
+        bom.require_valid(made)
+        root = made["metadata"]["component"]
+        assert root.get("licenses") == ([{"license": {**licence, "acknowledgement": "declared"}}] if licence else None)
+        assert whole in made["metadata"]["properties"]
+
+
+def test_the_app_and_what_it_installs_are_components(verdict: dict[str, Any], document: dict[str, Any]) -> None:
+    assert not {"application", "library"} & {part["type"] for part in document["components"]}
+    made = bom.bom(verdict, WORK, requirements=["fal==1.2.3", "Some_Thing==4"])
+    bom.require_valid(made)
+    added = {part["bom-ref"]: part for part in made["components"] if part["type"] in ("application", "library")}
+    assert list(added) == ["app", "pkg:pypi/fal@1.2.3", "pkg:pypi/some-thing@4"]
+    assert (added["app"]["name"], added["pkg:pypi/fal@1.2.3"]["purl"]) == ("clay", "pkg:pypi/fal@1.2.3")
+    rests = {one["ref"]: one.get("dependsOn", []) for one in made["dependencies"]}
+    assert rests["app"] == ["adapter", "pkg:pypi/fal@1.2.3", "pkg:pypi/some-thing@4"]
+    assert bom.MODULE == APP_FOLDER
+
+
+def test_each_hash_says_what_it_is_taken_over(document: dict[str, Any]) -> None:
+    for part in (
+        document["metadata"]["component"],
+        *document["components"],
+        *document["metadata"]["component"]["pedigree"]["ancestors"],
+    ):
+        said = [one["value"] for one in part["properties"] if one["name"] == "lorasmith:sha256_of"]
+        assert len(said) == len(part.get("hashes", []))
 
 
 def test_one_id_in_two_roles_is_two_components() -> None:

@@ -13,8 +13,9 @@ from licenses.catalogue import PAID_USES, load
 from licenses.duties import TABLE, owed
 from licenses.errors import NoticesRefused
 from licenses.fulfilment import fulfilled, require_fulfilled, sentence
+from licenses.headline import one_line
 from licenses.identify import identify
-from licenses.papers import Work
+from licenses.papers import Work, papers
 from licenses.policy import decide
 from licenses.publisher import Publisher
 from licenses.stated import Item
@@ -26,6 +27,7 @@ from tests.licenses.signing import made
 
 LICENCES = load().licenses
 WORK = Work(app="llama-clay", title="Llama Clay", scale=0.75, rank=4, pictures=60, adapter_sha256="ab" * 32, image_checker=True)
+NOT_YET = {"gpl-3.0": {"STATE_CHANGES"}, "agpl-3.0": {"STATE_CHANGES", "NETWORK_SOURCE"}}  # a date, an address
 OPEN = SMALL.model_copy(update={"publish_weights": True})
 
 
@@ -61,8 +63,10 @@ def test_a_package_under_each_licence_fulfils_what_it_owes(license: str, tmp_pat
     said = verdict_of([asset(license, text_of(license))], profile(license))
     folder = written(said, tmp_path / "out")
     assert {row["duty"] for row in said["owed"]} == {duty for use in PAID_USES for duty in said["uses"][use]["duties"]}
-    assert fulfilled(said, folder, work=WORK) == []
-    require_fulfilled(said, work=WORK)
+    lacks = fulfilled(said, folder, work=WORK)
+    assert {one["duty"] for one in lacks} == NOT_YET.get(license, set())
+    if not lacks:
+        require_fulfilled(said, work=WORK)
     schema = json.loads((ROOT / "docs/schemas/duties.schema.json").read_text())
     jsonschema.validate(json.loads((folder / "duties.json").read_text()), schema, cls=jsonschema.Draft202012Validator)
 
@@ -118,8 +122,8 @@ def test_each_duty_is_open_once_what_fulfils_it_is_gone(duty: str, tmp_path: Pat
         ),
         ("qwen-license", {"monthly_users": None}, "MAU_CAP", "users_cap_unknown", "state it in the publisher profile"),
         ("nvidia-open-model", {"content_filters": False}, "KEEP_GUARDRAILS", "filters_required", "content_filters: true"),
-        ("agpl-3.0", {"publish_weights": False}, "NETWORK_SOURCE", "weights_not_public", "publish_weights: true"),
-        ("gpl-3.0", {"adapter_license": "mit"}, "SHARE_ALIKE", "share_alike_broken", "adapter_license: gpl-3.0"),
+        ("faipl-1.0-sd", {"publish_weights": False}, "NETWORK_SOURCE", "weights_not_public", "publish_weights: true"),
+        ("cc-by-sa-4.0", {"adapter_license": "mit"}, "SHARE_ALIKE", "share_alike_broken", "adapter_license: cc-by-sa-4.0"),
     ],
 )
 def test_what_the_profile_does_not_say_is_not_attested(
@@ -153,6 +157,46 @@ def test_a_waiver_that_the_policy_counts_stands_in_for_the_profile() -> None:
     rows = owed([node], uses, notices.texts([node], catalogue), unregistered, catalogue, DAY)
     (row,) = [row for row in rows if row.duty == "REGISTER"]
     assert (row.open, "signed waiver" in row.lines[0]) == ("", True)
+
+
+@pytest.mark.parametrize(
+    ("license", "duty", "says"),
+    [
+        ("gpl-3.0", "STATE_CHANGES", "section 5(a) wants a relevant date"),
+        ("agpl-3.0", "STATE_CHANGES", "section 5(a) wants a relevant date"),
+        ("agpl-3.0", "NETWORK_SOURCE", "section 13 wants a network server"),
+    ],
+)
+def test_what_the_gpl_wants_and_nobody_writes_here_stays_open(license: str, duty: str, says: str) -> None:
+    said = verdict_of([asset(license, text_of(license))], profile(license))
+    (row,) = [row for row in said["owed"] if row["duty"] == duty]
+    assert says in row["open"]
+    assert "; choose another base" in row["open"]
+    with pytest.raises(NoticesRefused, match="is open"):
+        require_fulfilled(said, work=WORK)
+    assert f"OPEN duty {duty} of {LICENCES[license].name} towards 'made/base' is open: section" in one_line(said)
+    assert license == "gpl-3.0" or "at no charge" in papers(said, WORK)["TERMS.md"]
+
+
+def test_the_line_of_a_check_says_what_is_open_and_what_to_do() -> None:
+    nobody = replace(asset("cc-by-4.0", "", id="album", role="dataset"), revision=None)
+    line = one_line(verdict_of([asset("cc0-1.0"), nobody]))
+    assert "\n" not in line
+    assert "may be used here" in line
+    assert (
+        "OPEN duty ATTRIBUTION of CC BY 4.0 towards 'album' is open: nothing says who made it and where it is from; name " in line
+    )
+    assert line.endswith("Nothing is packaged before that is done.")
+    assert "OPEN" not in one_line(verdict_of([asset("cc0-1.0")]))
+
+
+@pytest.mark.parametrize("license", ["mit", "apache-2.0", "bsd-2-clause"])
+def test_of_pictures_nothing_is_said_to_travel_along_but_the_credit(license: str) -> None:
+    said = verdict_of([asset(license), asset(license, "", id="album", role="dataset")])
+    told = {reason["node"]: reason["text"] for reason in said["uses"]["train_adapter"]["reasons"] if reason["code"] == "licensed"}
+    assert "travel along" in told["made/base"]
+    assert "travel along" not in told["album"]
+    assert {row["duty"] for row in said["owed"] if row["node"] == "album"} == {"ATTRIBUTION"}
 
 
 def test_a_duty_that_no_licence_explains_is_open() -> None:

@@ -131,6 +131,26 @@ def test_a_part_under_the_text_of_its_base_goes_with_it_but_for_what_is_its_own(
     assert lifts(counting(repo="owner/base/vae"), part, "host_paid_inference", own)
 
 
+def test_what_kept_the_base_from_being_told_is_signed_for_once_and_lifts_it_of_its_parts() -> None:
+    texts = {"LICENSE": TEXT, "TERMS": "cd" * 32}
+    unread = tuple(Problem(code="text_unknown", text=name, file=name, sha256=sha256) for name, sha256 in texts.items())
+    part = replace(BASE, id="owner/base/vae", text=None, license=None, covered=True, under=unread)
+    for name, sha256 in texts.items():
+        reason = Reason(code="license_unresolved", node=part.id, text=name, file=name, sha256=sha256)
+        assert lifts(counting(), part, "host_paid_inference", reason) is (sha256 == TEXT), "each text wants its own signature"
+        assert not lifts(counting(), replace(part, covered=False), "host_paid_inference", reason)
+    bare = Reason(code="license_unresolved", node=part.id, text="")
+    assert not lifts(counting(), part, "host_paid_inference", bare)
+    assert not lifts(counting(), replace(part, under=()), "host_paid_inference", bare)
+
+
+def test_what_its_base_rests_on_is_sealed_for_a_part_too() -> None:
+    unread = Problem(code="text_not_plain", text="LICENSE.pdf is no text", file="LICENSE.pdf")
+    part = replace(BASE, id="owner/base/vae", text=None, license=None, covered=True, under=(unread,))
+    (known,) = sealed([part], [{"node": "owner/base", "file": "LICENSE.pdf", "sha256": "cd" * 32}])
+    assert [one.sha256 for one in known.under] == ["cd" * 32]
+
+
 @pytest.mark.parametrize(
     ("node", "words"),
     [

@@ -114,7 +114,7 @@ def test_the_verdict_has_the_fields_of_the_contract(verdict: dict[str, Any]) -> 
         assert set(said) == {"verdict", "reasons", "duties"}
         assert said["verdict"] in ("allow", "duties", "conditional", "block")
         for reason in said["reasons"]:
-            assert set(reason) == {"code", "node", "text", "quote", "file", "sha256", "confidence"}
+            assert set(reason) == {"code", "node", "text", "quote", "file", "sha256", "confidence", "known_text"}
     for node in verdict["nodes"]:
         assert set(node) >= {"id", "role", "revision", "license", "identified_by", "text_sha256"}
     assert verdict["hash"] == identity(verdict)

@@ -167,7 +167,8 @@ def test_a_quote_names_the_file_only_where_it_was_taken_from_that_text() -> None
         (reason,) = decide([node], Publisher(), load(), as_of=DAY)["train_adapter"].reasons
         assert reason.quote == clauses[0].quote
         assert reason.file == file
-        assert reason.sha256 == (text.sha256 if file else clauses[0].text_hash)
+        assert reason.sha256 == (text.sha256 if file else None), "a hash of no file of the asset can not be signed for"
+        assert reason.known_text == (None if file else clauses[0].text_hash)
 
 
 def test_conditions_that_a_profile_settles_are_conditions_that_are_checked() -> None:

@@ -67,7 +67,7 @@ def facts(verdict: dict[str, Any]) -> Iterator[str]:
         for reason in said["reasons"]:
             yield from (
                 reason[key] or ""
-                for key in ("code", "text", "quote", "file", "sha256", "confidence")
+                for key in ("code", "text", "quote", "file", "sha256", "confidence", "known_text")
                 if reason["code"] != "waiver_void"
             )
             yield reason["text"]

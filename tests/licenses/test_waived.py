@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
+from licenses import notices
 from licenses.check import check
+from licenses.headline import one_line
 from licenses.policy import HARD
 from licenses.publisher import Publisher
 from licenses.verdict import LicenseVerdict
@@ -58,6 +60,64 @@ def test_two_waivers_lift_two_uses_and_no_third(base: LoopbackHub, tmp_path: Pat
     assert verdict.uses["sell_outputs"].verdict == verdict.uses["distribute_adapter"].verdict == "block"
     for use in USES:
         assert [reason.text for reason in verdict.uses[use].reasons if reason.code == "waived"]
+
+
+INDEX = '{"_class_name": "StableDiffusionPipeline", "vae": ["diffusers", "AutoencoderKL"], "unet": ["diffusers", "UNet2DModel"]}'
+PARTS = {"model_index.json": INDEX, "vae/config.json": "{}", "unet/config.json": "{}"}
+
+
+def test_a_waiver_for_the_text_of_a_base_holds_for_the_parts_that_it_covers(hub: LoopbackHub, tmp_path: Path) -> None:
+    hub.add("owner/base", {"README.md": card("license: other"), "LICENSE": TERMS} | PARTS, commit=NOW)
+    plain = judged(Publisher(name="Studio"))
+    of_part = [reason for reason in plain.uses["train_adapter"].reasons if reason.node == "owner/base/vae"]
+    assert [(one.code, one.file, one.sha256) for one in of_part] == [("license_unresolved", "LICENSE", SEALED)]
+    verdict = judged(profile(tmp_path))
+    assert verdict.verdict == "duties", verdict.uses
+    assert {one.node for one in verdict.uses["train_adapter"].reasons if one.code == "waived"} == {
+        "owner/base",
+        "owner/base/unet",
+        "owner/base/vae",
+    }
+    assert verdict.uses["sell_outputs"].verdict == "block"
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"vae/LICENSE": "Other terms, which nobody knows either.\n"},
+        {"vae/NOTICE": "Parts of this are of somebody else.\n"},
+        {"vae/README.md": card("license: cc-by-nc-4.0")},
+        {"TERMS.md": "# Licence terms\n\nFurther terms of the owner, of which no letter speaks.\n"},
+    ],
+)
+def test_it_does_not_hold_for_a_part_with_words_of_its_own_nor_beside_another_text(
+    hub: LoopbackHub, tmp_path: Path, more: dict[str, str]
+) -> None:
+    hub.add("owner/base", {"README.md": card("license: other"), "LICENSE": TERMS} | PARTS | more, commit=NOW)
+    assert judged(profile(tmp_path)).exit_code == 3
+
+
+def test_a_tag_that_bars_can_be_signed_for_by_the_card_alone_and_shows_no_other_hash(hub: LoopbackHub, tmp_path: Path) -> None:
+    readme = card("license: cc-by-nc-4.0")
+    hub.add("owner/base", {"README.md": readme} | PARTS, commit=NOW)
+    barred = [one for one in judged(Publisher(name="Studio")).uses["train_adapter"].reasons if one.code == "non_commercial"]
+    assert {one.node for one in barred} == {"owner/base", "owner/base/unet", "owner/base/vae"}
+    assert {(one.file, one.sha256) for one in barred} == {(None, None)}
+    assert all(one.known_text for one in barred)
+    assert judged(profile(tmp_path, text_sha256=str(barred[0].known_text))).exit_code == 3
+    verdict = judged(profile(tmp_path, text_sha256=hashlib.sha256(readme.encode()).hexdigest()))
+    assert verdict.exit_code == 0, verdict.uses
+
+
+def test_the_text_that_was_waived_ships_and_is_said_to_be_of_no_known_licence(base: LoopbackHub, tmp_path: Path) -> None:
+    (tmp_path / "waivers").mkdir()
+    said = judged(profile(tmp_path / "waivers")).as_json()
+    notices.write(said, tmp_path / "out")
+    assert (tmp_path / "out/LICENSES/unknown.txt").read_text() == TERMS
+    assert (
+        "LICENSES/unknown.txt is the text of owner/base as found; its licence is not one" in (tmp_path / "out/NOTICE").read_text()
+    )
+    assert "duties: what LICENSES/unknown.txt asks for (waived, not listed: read it)." in one_line(said)
 
 
 @pytest.mark.parametrize("use", USES)

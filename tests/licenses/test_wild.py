@@ -33,7 +33,12 @@ HABITS = (
     ("Use it commercially, but we are not liable for what you draw.", "Use it commercially, but ask first."),
     ("可以出于商业目的使用模型,但必须包含相同使用限制的副本。", "可以使用模型,但不得出于商业目的使用。"),
     ("By downloading you accept the terms of the Apache License.", "By downloading you accept the terms of the Leaf Agreement."),
-    ("Anyone may use it for any purpose, commercial or non-commercial.", "For any non-commercial purpose."),
+    ("Compared with ours in terms of speed, see https://leaves.example", "Full terms at https://leaves.example"),
+    (
+        "For academic purposes we recommend the large size.",
+        "For academic purposes we recommend the free size, paid use needs a contract.",
+    ),
+    ("We are not responsible for your prompts.", "Not for any purpose, commercial or non-commercial, unless we agree."),
 )
 
 
@@ -91,8 +96,9 @@ def test_a_guidance_embedder_is_explained_by_a_row_alone(hub: LoopbackHub, repo:
 def test_a_card_that_a_person_has_read_speaks_for_its_own_repository_alone(hub: LoopbackHub) -> None:
     """The sentence stands in cards whose licence section and text allow paid use; elsewhere nobody has read around it."""
     body = "## Direct use\n\nThe model is intended for research purposes only."
-    row = load().model("stabilityai/stable-diffusion-2")
-    assert row is not None and row.card_reviewed
+    row = load().model("stabilityai/stable-diffusion-2-inpainting")
+    assert row is not None
+    assert row.card_reviewed
     for repo in (row.repo, "a/leaves"):
         hub.add(repo, files(body=body))
         verdict = check(repo, as_of=DAY)
