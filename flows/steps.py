@@ -135,6 +135,7 @@ def gate_adapter(job: Job, bundle: Artefact) -> "GateDecision":
 @task(name="package-app", cache_policy=NO_CACHE)
 def package_app(job: Job, bundle: Artefact, licences: Artefact) -> Artefact:
     """Everything that runs on the platform, in one folder whose hash is its name."""
+    from serving.release.app_toml import requirements
     from serving.release.package import build_package
     from training.families import FAMILIES
 
@@ -146,6 +147,8 @@ def package_app(job: Job, bundle: Artefact, licences: Artefact) -> Artefact:
         "base": base_revision(job, licences),
         "code": [tree_digest(SOURCE / "serving" / room, "*.py") for room in ("app", "release")],
         "papers": papers.code_digest(),
+        "adapter_license": job.publisher.get("adapter_license"),
+        "requirements": requirements(),
     }
 
     def build(out: Path) -> None:

@@ -173,9 +173,19 @@ def _strict_loader(yaml: Any) -> Any:
             keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
             if len(keys) != len(node.value) or len(keys) != len(set(keys)) or "<<" in keys:
                 raise ValueError("a key stands twice or is not plain text")
+            for key, value in node.value:
+                if value.tag == "tag:yaml.org,2002:timestamp":
+                    _check_day(self, key.value, value)
             return super().construct_mapping(node, deep=deep)
 
     return StrictLoader
+
+
+def _check_day(loader: Any, key: str, value: Any) -> None:
+    try:
+        loader.construct_yaml_timestamp(value)
+    except ValueError as fault:
+        raise ValueError(f"{flat(key)[:40]}: {value.value!r:.40} is no day: {fault}") from None
 
 
 def _without_case_twins(fields: dict[Any, Any], name: str) -> dict[Any, Any]:

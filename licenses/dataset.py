@@ -29,14 +29,17 @@ PERSONS = ("none", "consented", "identifiable")
 MINORS = ("none", "present")
 CREATIVE = re.compile(r"(?:\bcc[-_ ]?|licenses/)(?P<kind>by(?:[-_ ](?:nc|nd|sa))*)(?![a-z])", re.I)
 AI = r"(?:(?:generative|gen) )?(?:ai|ml|machine learning)"
-MUST_NOT = r"\b(?:(?:may|must|can|shall|should|do) (?:not|never)|cannot|(?:can|must|do)n?['’]t|not (?:to be|allowed|permitted|licensed|for))\b"
+MUST_NOT = (
+    r"\b(?:(?:may|must|can|shall|should|do) (?:not|never)|cannot|(?:can|must|do)n?['’]t"
+    r"|not (?:to be|allowed|permitted|licensed|for))\b"
+)
 BARS = (  # words beside those of a licence that bar this use of pictures; - and _ are read as spaces
     r"\beditorial(?: use| purposes?)? only\b|\b(?:only|solely|exclusively|just) for editorial\b|\beditorial licen[sc]e\b",
     r"\bno(?:image)?ai\b|\b(?:ai|tdm) opt(?:ed)? ?out\b|\bno (?:model|data) (?:training|mining)\b",
     rf"\bno {AI} (?:training|use|mining|scraping)\b|\bno (?:use|using|licen[sc]e) (?:in|for|by) {AI}\b",
     rf"{MUST_NOT}[^.;]{{0,40}}\b(?:to train\b|training\b|{AI} use\b)|\bnot for (?:use (?:in|by|with) )?{AI}\b",
     rf"{MUST_NOT} (?:be )?(?:train|trained|scraped?|mined?)\b",
-    rf"\b(?:(?:{AI}|model) training|(?:ai|ml) use|data mining|tdm)\b[^.;]{{0,20}}"
+    rf"\b(?:{AI} (?:training|use)|model training|data mining|tdm)\b[^.;]{{0,20}}"
     r"\b(?:prohibited|forbidden|not (?:allowed|permitted)|excluded|reserved|disallowed)\b",
 )
 BARRED = re.compile("|".join(BARS), re.I)

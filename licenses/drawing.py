@@ -85,7 +85,7 @@ def _boxes(verdict: Mapping[str, Any]) -> list[Box]:
     for edge in verdict.get("edges", ()):
         below.setdefault(edge["from"], []).append((edge["to"], edge["relation"]))
     reasons = (reason for use in PAID_USES for reason in verdict["uses"][use]["reasons"])
-    waived = {str(reason["node"]) for reason in reasons if reason["code"] == "waived"}
+    waived = {str(reason["node"]) for reason in reasons if reason.get("code") == "waived"}
     found: dict[str, Box] = {}
     for start in nodes:
         waiting: list[tuple[str, int, str | None, str]] = [(start, 0, None, "")]
@@ -148,16 +148,8 @@ def _about(box: Box) -> str:
     """Verdict, licence and place of an asset in few words."""
     role = str(box.node["role"])
     relation = box.relation if box.relation not in ("", role, "component", "ancestor") else ""
-    return ", ".join(
-        _kept(
-            (
-                f"{box.verdict} by waiver" if box.waived else box.verdict,
-                str(box.node["license"] or "no licence told"),
-                role,
-                relation,
-            )
-        )
-    )
+    said = f"{box.verdict} by waiver" if box.waived else box.verdict
+    return ", ".join(_kept((said, str(box.node["license"] or "no licence told"), role, relation)))
 
 
 def _kept(words: Iterable[str]) -> Sequence[str]:

@@ -63,7 +63,7 @@ class Strict(BaseModel):
 
 class Registration(Strict):
     id: Text
-    date: date
+    date: Day
     proof: Text
 
 
@@ -172,7 +172,8 @@ def _told(fault: Any, place: str) -> str:
         return f"{place or 'the profile'}: is no field of it; use {', '.join(WOULD_DO)}"
     if fault["type"] == "extra_forbidden":
         return f"{place}: is not known; write {WOULD_DO[field]}"
-    if field in ("territories", "geofence") and isinstance(fault.get("input"), bool):
-        return f"{place}: got {fault['input']}; write country codes in quotes, as NO without them is read as false"
+    got = fault.get("input")
+    if field in ("territories", "geofence") and any(isinstance(one, bool) for one in (got if isinstance(got, list) else [got])):
+        return f"{place}: got {got}; write country codes in quotes, as NO without them is read as false"
     own = f"{told}, " if fault["type"] == "value_error" or "." in place else ""
     return f"{place}: {own}got {fault.get('input')!r:.60}; write {WOULD_DO[field]}"

@@ -288,6 +288,7 @@ def test_a_waiver_says_whether_it_would_count(place: Path, capsys: pytest.Captur
     code, said = said_by(capsys, "waiver", "sign", draft)
     assert code == 0
     assert "here it would not count: its key" in said
+    assert "no key is pinned for" in said
     trust_own_key()
     code, said = said_by(capsys, "waiver", "check", draft)
     assert (code, "would count" in said) == (0, True)
@@ -322,6 +323,7 @@ def test_keys_by_command(place: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert code == 0
     assert "PRIVATE" not in shown
     (place / "own.pub").write_text(shown)
+    assert "no key is trusted here" in said_by(capsys, "keys", "trusted")[1]
     assert said_by(capsys, "keys", "init")[0] == 2
     assert said_by(capsys, "keys", "trust", str(place / "own.pub"), "--name", "Ada")[0] == 0
     assert said_by(capsys, "keys", "trust", keys.written(public_of(EVE)), "--name", "Eve")[0] == 0

@@ -9,6 +9,7 @@ from licenses.ages import HOLDS, is_old
 from licenses.alternatives import AGED, NONE_PASSES, alternatives, instead
 from licenses.catalogue import PAID_USES, load
 from licenses.check import check
+from licenses.errors import BadReference
 from licenses.node import Node
 from licenses.policy import decide, passes_on_paper
 from licenses.publisher import Publisher, load_publisher
@@ -125,3 +126,17 @@ def test_where_none_passes_it_is_said(no_network: None) -> None:
     video = Node(id="x/y", role="base", license=None, identified_by="nothing", pipeline="WanPipeline")
     none = replace(load(), models={repo: row for repo, row in load().models.items() if row.kind != "video"})
     assert instead(video, Publisher(), none, READ) == ((), NONE_PASSES)
+
+
+@pytest.mark.parametrize("day", ["20261122", "2026-W47-7", "2026-11-22T10:00", "22.11.2026", "", "٢٠٢٦-11-22", "2026-02-30"])
+def test_the_day_of_a_check_is_written_one_way(day: str) -> None:
+    with pytest.raises(BadReference, match="is not a date; write it as YYYY-MM-DD"):
+        check(ROOT / "examples/base", as_of=day)
+
+
+def test_a_day_long_before_the_facts_does_not_make_them_young() -> None:
+    first = date.fromisoformat(load().as_of) - HOLDS
+    assert check(ROOT / "examples/base", as_of=first.isoformat()).exit_code == 0
+    for day in (first - timedelta(days=1), date(2001, 1, 1)):
+        with pytest.raises(BadReference, match="long before the facts were read"):
+            check(ROOT / "examples/base", as_of=day)

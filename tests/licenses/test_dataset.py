@@ -39,6 +39,11 @@ BASE = ROOT / "examples/base"
             "cc-by-4.0",
         ),
         ("license: own\nsource: drawn by hand\nauthor: By Sandra", "duties", "own"),
+        ("license: own\nsource: seen by a trained eye at the training ground", "duties", "own"),
+        ("license: own\nsource: no AI was used, AI-generated pictures excluded", "duties", "own"),
+        ("license: own\nsource: not from the train station, not made with AI", "duties", "own"),
+        ("license: own\nsource: an editorial photographer's, cleared for editorial and commercial use", "duties", "own"),
+        ("license: own\nsource: 'Data: Jane, all rights reserved; training of models allowed'", "duties", "own"),
     ],
 )
 def test_a_declared_dataset_passes(folder: FolderOf, no_network: None, declared: str, verdict: str, license: str) -> None:
@@ -103,6 +108,14 @@ def test_a_declared_dataset_passes(folder: FolderOf, no_network: None, declared:
         ("license: own\nsource: Wikimedia Commons (CC BY-SA 4.0)", "dataset_source_contradicts"),
         ("license: cc-by-4.0\nsource: Wikimedia Commons under cc-by-sa", "dataset_source_contradicts"),
         ("license: own\nauthor: Jane (no commercial use)", "dataset_source_contradicts"),
+        ("license: own\nsource: Agency, editorial use only", "dataset_source_contradicts"),
+        ("license: cc0-1.0\nsource: Agency, no AI training", "dataset_source_contradicts"),
+        ("license: own\nsource: may not be used to train AI", "dataset_source_contradicts"),
+        ("license: own\nsource: My site. Machine-learning use is prohibited.", "dataset_source_contradicts"),
+        ("license: mit\nsource: Jane's pictures, do not train on them", "dataset_source_contradicts"),
+        ("license: own\nsource: 'https://example.org/noai/'", "dataset_source_contradicts"),
+        ("license: own\nsource: not for AI", "dataset_source_contradicts"),
+        ("license: own\nopt_out: {checked: true, date: 2099-01-01}", "dataset_invalid"),
         ("license: own\nitems: {'cc-by-nc/*.png': {license: own}}", "dataset_source_contradicts"),
         ("license: own\npersons: some", "dataset_invalid"),
         ("license: own\npersons:", "dataset_invalid"),
@@ -218,3 +231,18 @@ def test_a_record_of_consent_behind_a_link_is_none(folder: FolderOf, tmp_path: P
     pictures = folder({"dataset.yaml": "license: own\npersons: consented\nconsent: consent.txt"})
     (pictures / "consent.txt").symlink_to(tmp_path / "elsewhere.txt")
     assert "consent_record_missing" in {reason.code for reason in check(BASE, dataset=pictures).uses["train_adapter"].reasons}
+
+
+def test_opt_outs_looked_up_after_the_day_of_the_check_name_field_and_date(folder: FolderOf, no_network: None) -> None:
+    pictures = folder({"dataset.yaml": "license: own\nopt_out: {checked: true, how: asked, date: 2026-12-01}"})
+    (early, late) = (check(BASE, dataset=pictures, as_of=date(2026, month, 1)) for month in (11, 12))
+    (reason,) = (one for one in early.uses["train_adapter"].reasons if one.code == "dataset_invalid")
+    assert "opt_out.date is 2026-12-01" in reason.text
+    assert late.exit_code == 0
+    assert any("checked on 2026-12-01" in line for line in late.data)
+
+
+def test_a_day_that_no_calendar_has_names_its_field(folder: FolderOf) -> None:
+    (node,) = assets(folder({"dataset.yaml": "license: own\nopt_out: {checked: true, date: 2026-02-30}"}), load())
+    (problem,) = node.problems
+    assert "date: '2026-02-30' is no day" in problem.text

@@ -123,3 +123,18 @@ def test_a_real_verdict_is_drawn(hub: LoopbackHub) -> None:
     said = check("a/base").as_json()
     assert {"a/base", "b/root"} <= set(texts(svg(said)))
     assert "|ancestor|" in mermaid(said)
+
+
+def test_what_passes_by_a_waiver_alone_says_so_in_its_box() -> None:
+    signed = drawn([node("a/top", "duties"), node("b/other", "duties")], [("a/top", "b/other", "finetune")])
+    signed["uses"]["train_adapter"]["reasons"] = [{"node": "a/top", "code": "waived"}]
+    assert [one.partition(",")[0] for one in texts(svg(signed)) if "mit" in one] == ["duties by waiver", "duties"]
+    assert mermaid(signed).count("by waiver") == 1
+
+
+@pytest.mark.parametrize("sign", ["W", "w", "m", "漢", "M", "i"])
+def test_wide_letters_stay_inside_of_their_box(sign: str) -> None:
+    name = f"{sign * 40}/{sign * 40}"
+    (shown,) = (one for one in texts(svg(drawn([node(name, "allow")], []))) if sign * 3 in one and "mit" not in one)
+    room = {"W": 26, "w": 45, "m": 30, "漢": 26, "M": 30, "i": 81}[sign]
+    assert 10 < len(shown) <= room

@@ -149,7 +149,7 @@ def test_a_waiver_that_the_policy_counts_stands_in_for_the_profile() -> None:
     node, catalogue = asset("stability-community", text_of("stability-community")), load()
     assert node.text
     assert node.revision
-    bound = {"repo": node.id, "revision": node.revision, "text_sha256": node.text.sha256}
+    bound: dict[str, Any] = {"repo": node.id, "revision": node.revision, "text_sha256": node.text.sha256}
     waivers = [Weighed(waiver=made(**bound, use=use), counted=True, why="signed") for use in PAID_USES]
     unregistered = SMALL.model_copy(update={"registrations": ()})
     uses = decide([node], unregistered, catalogue, as_of=DAY, waivers=waivers)

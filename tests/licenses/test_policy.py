@@ -77,7 +77,7 @@ def test_a_barred_base_stays_barred_for_everybody(no_network: None, repo: str) -
         ("stability-community", SMALL | {"registrations": ["stability-community"], "revenue_usd_ttm": 1_000_000}, "block"),
         ("stability-community", SMALL | {"registrations": ["stability-community"], "affiliates_revenue_usd_ttm": 2e6}, "block"),
         ("stability-community", {"registrations": ["stability-community"], "revenue_usd_ttm": 5}, "conditional"),
-        ("stability-community", SMALL | {"registrations": ["stability"]}, "conditional"),
+        ("stability-community", SMALL | {"registrations": ["kolors"]}, "conditional"),
         ("kolors", SMALL, "conditional"),
         ("kolors", SMALL | {"registrations": ["kolors"]}, "duties"),
         ("cogvideox", {"registrations": ["cogvideox"], "monthly_users": 1_000_001}, "block"),

@@ -1,6 +1,7 @@
 """A single weights file: its head and what lies beside it are the evidence; a lone file says what to put where."""
 
 import json
+import re
 import struct
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 from licenses.check import check
 from licenses.errors import BadReference, SourceFailure
 from licenses.header import metadata_of
-from tests.licenses.conftest import APACHE, FolderOf
+from tests.licenses.conftest import APACHE, ROOT, FolderOf
 from tests.licenses.loopback_hub import LoopbackHub
 from tests.licenses.test_folder import card
 from tests.licenses.test_hub import codes
@@ -127,6 +128,7 @@ def test_a_broken_head_is_a_reason_of_its_own(tmp_path: Path, raw: bytes) -> Non
     with pytest.raises(SourceFailure) as refused:
         metadata_of(file, "x.safetensors")
     assert refused.value.code == "header_invalid"
+    assert not re.search("unpack|buffer|codec|Expecting|recursion", str(refused.value))
 
 
 @pytest.mark.parametrize("raw", [b"GGUF", struct.pack("<4sIQQ", b"GGUF", 1, 0, 0), struct.pack("<4sIQQ", b"GGUF", 3, 0, 1 << 60)])
@@ -136,9 +138,25 @@ def test_a_broken_quantised_head_is_a_reason_too(tmp_path: Path, raw: bytes) -> 
     with pytest.raises(SourceFailure) as refused:
         metadata_of(file, "x.gguf")
     assert refused.value.code == "header_invalid"
+    assert not re.search("unpack|buffer|codec|Expecting|recursion", str(refused.value))
 
 
 def test_a_pointer_in_the_place_of_weights_tells_nothing(tmp_path: Path) -> None:
     file = tmp_path / "x.safetensors"
     file.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:ab\nsize 7\n")
     assert metadata_of(file, "x.safetensors") == {}
+
+
+@pytest.mark.parametrize("name", ["LICENSE", "x.ckpt", "dataset.yaml"])
+@pytest.mark.parametrize("place", ["base", "dataset", "vae"])
+def test_a_file_that_is_no_weights_never_goes_to_the_hub(
+    tmp_path: Path, no_network: None, monkeypatch: pytest.MonkeyPatch, name: str, place: str
+) -> None:
+    (tmp_path / "one").mkdir()
+    (tmp_path / "one" / name).write_text("license: own\n")
+    monkeypatch.chdir(tmp_path)
+    written = f"one/{name}"
+    base = written if place == "base" else ROOT / "examples/base"
+    dataset, components = (written if place == "dataset" else None), ({"vae": written} if place == "vae" else {})
+    with pytest.raises(BadReference, match=r"is a file, neither a folder nor weights .*; give the folder"):
+        check(base, dataset=dataset, components=components)

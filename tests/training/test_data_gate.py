@@ -57,6 +57,15 @@ def test_a_policy_that_cannot_be_is_refused(policy: dict[str, str], says: str, t
         prepare(tmp_path / "in", tmp_path / "out", options(policy=policy))
 
 
+def test_terms_for_pictures_that_are_not_there_are_told_once_each(tmp_path: Path) -> None:
+    paint(tmp_path / "in" / "sub" / "a.png", 1)
+    items = "{a.png: {license: mit}, 'sub/*.png': {license: mit}, '*.jpg': {license: mit}, A.png: {license: mit}}"
+    (tmp_path / "in" / "dataset.yaml").write_text(f"license: own\nitems: {items}\n")
+    manifest: Any = prepare(tmp_path / "in", tmp_path / "out", options())
+    said = [(row["level"], row["message"].split(" fits")[0]) for row in manifest["findings"] if row["code"] == "items_unmatched"]
+    assert said == [("warning", "items '*.jpg'"), ("warning", "items 'A.png'")]
+
+
 def test_a_policy_makes_an_error_of_a_warning_and_a_warning_of_an_error(tmp_path: Path) -> None:
     paint(tmp_path / "in" / "a.png", 1)
     paint(tmp_path / "in" / "b.png", 2, size=(12, 12), caption=None)

@@ -1,7 +1,8 @@
 """What is wrong with pictures, one by one and beside each other. Pure: measurements in, remarks out."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,6 +70,16 @@ def near_duplicates(pictures: Sequence[Measured], distance: int) -> list[Remark]
             message = f"looks like {like} ({bits} of {HASH_BITS} bits differ): keep it if both are wanted"
             remarks.append(Remark(file=pictures[index].name, code="near_duplicate", message=message))
     return remarks
+
+
+def items_unmatched(titles: Iterable[str], names: Sequence[str]) -> list[Remark]:
+    """A remark for every file or pattern of `items` that fits no picture, by its path or by its last part."""
+    told = {part for name in names for part in (name, name.rpartition("/")[2])}
+    return [
+        Remark(file=WHOLE, code="items_unmatched", message=f"items {title!r:.80} fits no picture: mend the pattern, or take it out")
+        for title in titles
+        if title not in told and not any(fnmatchcase(name, title) for name in told)
+    ]
 
 
 def too_few(train: int, minimum: int) -> Remark | None:

@@ -28,6 +28,7 @@ RULES: Mapping[str, Rule] = {
     "too_large": Rule(default="error", allowed=_FIXED, meaning="more pixels than are decoded"),
     "missing_picture": Rule(default="error", allowed=_FIXED, meaning="a metadata row names a picture that is not there"),
     "passed_over": Rule(default="warning", allowed=_SAID, meaning="pictures beside those that are taken to be the dataset"),
+    "items_unmatched": Rule(default="warning", allowed=_SAID, meaning="`items` of dataset.yaml gives terms to no picture here"),
     "too_small": Rule(default="error", meaning="a side is shorter than `min_side` (half the resolution)"),
     "blurred": Rule(default="warning", meaning="no part of the picture is sharp at the size that is trained"),
     "exact_duplicate": Rule(default="warning", allowed=_SAID, meaning="the same pixels as an earlier picture; the copy is dropped"),

@@ -12,6 +12,7 @@ from training.data import sources
 from training.data.buckets import cropped_share
 from training.data.detectors import detectors_of
 from training.data.find import Inventory, take_stock
+from training.data.gate import items_unmatched
 from training.data.look import Seen, look_at
 from training.data.policy import Finding, Remark, check_policy
 from training.data.report import report
@@ -67,6 +68,7 @@ def _look(
     stock: Inventory, statement: Statement, out: Path, options: DatasetOptions, progress: Progress
 ) -> tuple[list[Seen], list[Remark]]:
     detectors, remarks = detectors_of(options.detectors, statement)
+    remarks += items_unmatched(statement.items, [item.name for item in stock.pictures])
     remarks += long_remarks([(item.name, stock.captions[item.path].text) for item in stock.pictures], options.base)
     seen = []
     (out / "pictures").mkdir(exist_ok=True)

@@ -50,7 +50,7 @@ PROFILES: tuple[Case, ...] = (
         "registered for another licence",
         "stability-community",
         "registration_missing",
-        **(STABILITY | {"registrations": ["kolors", "stability"]}),
+        **(STABILITY | {"registrations": ["kolors", "cogvideox"]}),
     ),
     lacks(
         "registered from tomorrow on",
