@@ -1,31 +1,34 @@
 """`check`: from a base, its parts and a dataset to a verdict. The one entrance of this room."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 from licenses import notices
 from licenses.adapter import Adapter
 from licenses.ages import HOLDS
 from licenses.alternatives import instead
 from licenses.archive import Archive
-from licenses.catalogue import PAID_USES, USES, load
+from licenses.catalogue import PAID_USES, USES, Catalogue, load
 from licenses.dataset import dated_ahead
 from licenses.duties import owed
 from licenses.errors import BadReference
 from licenses.expression import expression
 from licenses.graph import Graph
 from licenses.hub import HttpHub, Hub
+from licenses.node import Node
 from licenses.policy import decide, judge
 from licenses.publisher import Publisher
 from licenses.reference import parse
 from licenses.stated import statement
-from licenses.verdict import ALLOWED, LicenseVerdict
+from licenses.verdict import ALLOWED, LicenseVerdict, UseVerdict
 from licenses.waivers import Trust, bound, sealed, told, weighed
 
 CAUTIOUS = Publisher()
+OWN = ("dataset", "adapter")  # what the publisher brings; another base does not help against it
 
 
 def check(
@@ -71,34 +74,38 @@ def check(
     archive.close()
     waivers = bound(signed, nodes)
     uses = decide(nodes, publisher, catalogue, as_of=day, waivers=waivers)
-    ours = [node for node in nodes if node.role not in ("dataset", "adapter")]
-    judged = [judge(node, use, publisher, catalogue, as_of=day, waivers=waivers) for node in ours for use in PAID_USES]
-    barred = any(one.verdict not in ALLOWED for one in judged)
+    each = [{use: judge(node, use, publisher, catalogue, as_of=day, waivers=waivers).verdict for use in USES} for node in nodes]
+    barred = any(each[place][use] not in ALLOWED for place, node in enumerate(nodes) if node.role not in OWN for use in PAID_USES)
     others, note = instead(nodes[0], publisher, catalogue, day) if barred else ((), "")
     shipped = nodes if all(uses[use].verdict in ALLOWED for use in PAID_USES) else []
-    texts = notices.texts(shipped, catalogue)
     return LicenseVerdict(
         base=str(base),
         uses=uses,
-        nodes=tuple(
-            node.as_json()
-            | {"verdicts": {use: judge(node, use, publisher, catalogue, as_of=day, waivers=waivers).verdict for use in USES}}
-            for node in nodes
-        ),
-        notices=texts,
-        notice_lines=notices.lines(shipped, catalogue),
-        display_lines=notices.display(shipped, catalogue),
+        nodes=tuple(node.as_json() | {"verdicts": verdicts} for node, verdicts in zip(nodes, each, strict=True)),
         alternatives=others,
-        data=statement(nodes, catalogue, day),
         alternatives_note=note,
+        data=statement(nodes, catalogue, day),
         as_of=day.isoformat(),
         edges=tuple(edge.as_json() for edge in graph.edges),
         evidence=archive.evidence(),
         waivers=tuple(one.as_json() for one in told(waivers, uses)),
-        flowdown=notices.flowdown(shipped, texts, catalogue),
-        owed=tuple(one.as_json() for one in owed(shipped, uses, texts, publisher, catalogue, day)),
-        expression=expression((node.license for node in shipped), catalogue.licenses),
+        **_papers(shipped, uses, publisher, catalogue, day),
     )
+
+
+def _papers(
+    shipped: Sequence[Node], uses: Mapping[str, UseVerdict], publisher: Publisher, catalogue: Catalogue, day: date
+) -> dict[str, Any]:
+    """What has to travel along with what is shipped, by the names that the verdict has for it."""
+    texts = notices.texts(shipped, catalogue)
+    return {
+        "notices": texts,
+        "notice_lines": notices.lines(shipped, catalogue),
+        "display_lines": notices.display(shipped, catalogue),
+        "flowdown": notices.flowdown(shipped, texts, catalogue),
+        "owed": tuple(one.as_json() for one in owed(shipped, uses, texts, publisher, catalogue, day)),
+        "expression": expression((node.license for node in shipped), catalogue.licenses),
+    }
 
 
 def _day(as_of: date | str | None, facts: str) -> date:
