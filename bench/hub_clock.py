@@ -14,13 +14,12 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import ThreadingHTTPServer
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT)]
 
-from tests.licenses.loopback_hub import LoopbackHub, _Handler  # noqa: E402
+from tests.licenses.loopback_hub import LoopbackHub, _Handler, address_of, listening  # noqa: E402
 
 BASE, DATASET = "twelve/base", "twelve/pictures"
 COMPONENTS = {"accelerator": "twelve/accelerator", "safety_checker": "twelve/checker"}
@@ -36,19 +35,11 @@ BODY = "A model that draws leaves for books, maps and walls. It was trained for 
 @contextmanager
 def clocked() -> Iterator[LoopbackHub]:
     """A running hub that holds the twelve assets."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _Clocked)
-    server.daemon_threads = True
-    hub = LoopbackHub(address=f"http://127.0.0.1:{server.server_port}")
-    server.hub, server.clock = hub, Clock()  # type: ignore[attr-defined]
-    furnish(hub)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-    thread.start()
-    try:
+    with listening(_Clocked) as server:
+        hub = LoopbackHub(address=address_of(server))
+        server.hub, server.clock = hub, Clock()  # type: ignore[attr-defined]
+        furnish(hub)
         yield hub
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join(timeout=5)
 
 
 def furnish(hub: LoopbackHub) -> None:

@@ -84,5 +84,7 @@ def write_text(path: Path, text: str) -> None:
     try:
         scratch.write_text(text, encoding="utf-8")
         os.replace(scratch, path)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from None  # the file that was asked for, not the one beside it
     finally:
         scratch.unlink(missing_ok=True)

@@ -94,10 +94,12 @@ def as_json(packages: Iterable[Package]) -> dict[str, Any]:
 def _closure(names: Iterable[str], here: Mapping[str, Distribution]) -> set[str]:
     from packaging.requirements import InvalidRequirement, Requirement
 
-    try:
-        asked = [Requirement(name) for name in names]
-    except InvalidRequirement as error:
-        raise BadReference(f"{flat(error)[:120]}: no package; write a name such as torch, or name==version") from None
+    asked = []
+    for name in names:
+        try:
+            asked.append(Requirement(name))
+        except InvalidRequirement:
+            raise BadReference(f"{flat(name)!r:.80} is no package; write a name such as torch, or name==version") from None
     waiting = [(_key(one.name), frozenset(one.extras)) for one in asked]
     seen: set[tuple[str, frozenset[str]]] = set()
     while waiting:

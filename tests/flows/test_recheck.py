@@ -149,6 +149,9 @@ def test_the_command_says_it_by_its_exit_code(live: dict[str, Any], hub: Loopbac
     assert row["state"] == "re-review"
     log = json.loads((tmp_path / "drift.sarif").read_text())
     assert "text_changed" in {result["ruleId"] for result in log["runs"][0]["results"]}
+    nowhere = drift("--sarif", str(tmp_path / "nowhere" / "drift.sarif"))
+    assert nowhere.returncode == 2
+    assert "nowhere/drift.sarif: No such file or directory" in nowhere.stderr
     assert CLAUSE in drift().stdout
     told = subprocess.run([sys.executable, "-m", "flows.cli.main", "status"], capture_output=True, text=True, cwd=ROOT, check=True)
     assert "waits for a licence review" in told.stdout

@@ -55,18 +55,29 @@ class LoopbackHub:
 @contextmanager
 def serving() -> Iterator[LoopbackHub]:
     """A running hub; its threads end with the block."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
+    with listening(_Handler) as server:
+        hub = LoopbackHub(address=address_of(server))
+        server.hub = hub  # type: ignore[attr-defined]
+        yield hub
+
+
+@contextmanager
+def listening(handler: type[BaseHTTPRequestHandler]) -> Iterator[ThreadingHTTPServer]:
+    """A server on a free port of 127.0.0.1 that answers by `handler`; its threads end with the block."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     server.daemon_threads = True
-    hub = LoopbackHub(address=f"http://127.0.0.1:{server.server_port}")
-    server.hub = hub  # type: ignore[attr-defined]
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()
     try:
-        yield hub
+        yield server
     finally:
         server.shutdown()
         server.server_close()
         thread.join(timeout=5)
+
+
+def address_of(server: ThreadingHTTPServer) -> str:
+    return f"http://127.0.0.1:{server.server_port}"
 
 
 class _Handler(BaseHTTPRequestHandler):

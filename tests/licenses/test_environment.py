@@ -88,7 +88,7 @@ def test_an_extra_that_is_asked_for_counts(tmp_path: Path) -> None:
 
 
 def test_a_name_that_is_none_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(BadReference, match="no package"):
+    with pytest.raises(BadReference, match="is no package"):
         installed(["not a name"], path=[str(tmp_path)])
 
 

@@ -2,27 +2,11 @@
 
 import json
 
-from tests.licenses.adversarial.build import DEV, FRONT, bare, card, files, folder, under
-from tests.licenses.adversarial.case import Adapted, Case, Folder, Repo, clean, dirty
+from tests.licenses.adversarial.build import DEV, FRONT, bare, card, folder, under
+from tests.licenses.adversarial.case import Adapted, Case, Repo, clean, dirty
 from tests.licenses.adversarial.texts import APACHE, MIT, synthetic
 
 NC = "non_commercial"
-NAMED = f"{NC} copy_of_barred origin_barred ancestor_unresolved json_invalid"
-BASE = {"a/base": Repo(files=files())}
-
-
-def of(id: str, change: dict[str, str | bytes | None], codes: str) -> Case:
-    return dirty(f"part: {id}", folder(change), codes)
-
-
-def with_part(id: str, role: str, part: str | Folder, codes: str, **repos: Repo) -> Case:
-    return dirty(
-        f"part: {id}",
-        "a/base",
-        codes,
-        repos={**BASE, **{name.replace("__", "/"): repo for name, repo in repos.items()}},
-        components={role: part},
-    )
 
 
 def brought(id: str, license: str | None, header: dict[str, str], codes: str, beside: dict[str, str | bytes] | None = None) -> Case:

@@ -1,17 +1,15 @@
 """The loopback Hub with further ways of the real one: more metadata, several commits, moved repositories, answers cut short."""
 
 import json
-import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import ThreadingHTTPServer
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from tests.licenses.adversarial.case import Files
 from tests.licenses.adversarial.case import Repo as Wanted
-from tests.licenses.loopback_hub import LoopbackHub, Repo, _Handler
+from tests.licenses.loopback_hub import LoopbackHub, Repo, _Handler, address_of, listening
 
 
 @dataclass
@@ -47,18 +45,10 @@ class CaseHub(LoopbackHub):
 @contextmanager
 def serving() -> Iterator[CaseHub]:
     """A running hub; its threads end with the block."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _CaseHandler)
-    server.daemon_threads = True
-    hub = CaseHub(address=f"http://127.0.0.1:{server.server_port}")
-    server.hub = hub  # type: ignore[attr-defined]
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-    thread.start()
-    try:
+    with listening(_CaseHandler) as server:
+        hub = CaseHub(address=address_of(server))
+        server.hub = hub  # type: ignore[attr-defined]
         yield hub
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join(timeout=5)
 
 
 class _CaseHandler(_Handler):

@@ -2,11 +2,11 @@
 
 import json
 
+from tests.licenses.adversarial.adapters import NC
 from tests.licenses.adversarial.build import DEV, FRONT, bare, card, files, folder, index, safetensors, under, with_files
-from tests.licenses.adversarial.case import Adapted, Case, Folder, Repo, clean, dirty
+from tests.licenses.adversarial.case import Case, Folder, Repo, clean, dirty
 from tests.licenses.adversarial.texts import APACHE, MIT, synthetic
 
-NC = "non_commercial"
 NAMED = f"{NC} copy_of_barred origin_barred ancestor_unresolved json_invalid"
 BASE = {"a/base": Repo(files=files())}
 
@@ -23,30 +23,6 @@ def with_part(id: str, role: str, part: str | Folder, codes: str, **repos: Repo)
         repos={**BASE, **{name.replace("__", "/"): repo for name, repo in repos.items()}},
         components={role: part},
     )
-
-
-def brought(id: str, license: str | None, header: dict[str, str], codes: str, beside: dict[str, str | bytes] | None = None) -> Case:
-    return dirty(f"adapter: {id}", folder(), codes, adapter=Adapted(license=license, header=header, files=beside or {}))
-
-
-def taken(id: str, license: str, header: dict[str, str], beside: dict[str, str | bytes] | None = None, duties: str = "") -> Case:
-    return clean(f"adapter: {id}", folder(), duties, adapter=Adapted(license=license, header=header, files=beside or {}))
-
-
-FLUX_HEADERS = {
-    "by file": {"ss_sd_model_name": "flux1-dev.safetensors"},
-    "by path": {"ss_sd_model_name": "D:\\models\\unet\\flux1-dev-fp8.safetensors"},
-    "by path of Linux": {"ss_sd_model_name": "/workspace/ComfyUI/models/unet/flux1-dev.safetensors"},
-    "by id": {"ss_sd_model_name": DEV},
-    "by a short file": {"ss_sd_model_name": "flux_dev.safetensors"},
-    "by architecture": {"modelspec.architecture": "flux-1-dev/lora"},
-    "by architecture in capitals": {"modelspec.architecture": "Flux.1-dev/lora"},
-    "by merge": {"modelspec.merged_from": "my-style, flux1-dev-fp8"},
-    "by its trainer": {"ss_pretrained_model_name_or_path": DEV},
-    "by a plain key": {"base_model": DEV},
-    "by the config of its trainer": {"lora_adapter_metadata": json.dumps({"base_model_name_or_path": DEV, "r": 16})},
-    "by this project": {"lorasmith.base": f"{DEV}@0123456"},
-}
 
 
 INSIDE: tuple[Case, ...] = (

@@ -18,14 +18,6 @@ def lone(
     return dirty(f"lone file: {id}", Folder(files={name: safetensors(header), **(beside or {})}, file=name), codes)
 
 
-def told(id: str, body: str, codes: str = NC) -> Case:
-    return dirty(f"told: {id}", folder(body=body), codes)
-
-
-def mentioned(id: str, body: str, **fields: object) -> Case:
-    return clean(f"mentioned: {id}", "a/leaves", **({"repos": {"a/leaves": Repo(files=files(body=body))}} | fields))  # type: ignore[arg-type]
-
-
 FILES: tuple[Case, ...] = (
     dirty("a card that is a pipe", folder({"README.md": PIPE}), "file_unreadable"),
     dirty("a second text that is a pipe", folder({"LICENSE-MODEL": PIPE}), "file_unreadable"),

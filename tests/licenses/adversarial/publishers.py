@@ -2,17 +2,11 @@
 
 from typing import Any
 
-from tests.licenses.adversarial.build import card, child, files, under
-from tests.licenses.adversarial.case import Case, Folder, Repo, clean, dirty
+from tests.licenses.adversarial.build import child, under
+from tests.licenses.adversarial.case import Case, Folder, clean, dirty
 from tests.licenses.adversarial.texts import NO_EU, synthetic
 
 STABILITY = {"revenue_usd_ttm": 1_000, "affiliates_revenue_usd_ttm": 0, "registrations": ["stability-community"]}
-EXPIRED = "facts_expired"
-SDXL = "stabilityai/stable-diffusion-xl-base-1.0"
-RESEARCH = {
-    "README.md": card("license: openrail++", "The model is intended for research purposes only."),
-    "LICENSE": synthetic("openrail++"),
-}
 
 
 def under_license(license: str) -> Folder:
@@ -27,10 +21,6 @@ def lacks(
 
 def meets(id: str, license: str, duties: str = "", **profile: Any) -> Case:
     return clean(f"publisher: {id}", under_license(license), duties, publisher=profile)
-
-
-def served(id: str, codes: str, **fields: Any) -> Case:
-    return dirty(f"hub: {id}", "a/base", codes, repos={"a/base": Repo(**({"files": files()} | fields))})
 
 
 PROFILES: tuple[Case, ...] = (

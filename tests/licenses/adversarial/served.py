@@ -4,29 +4,15 @@ from typing import Any
 
 from tests.licenses.adversarial.build import FRONT, bare, card, child, files, folder, under, with_files
 from tests.licenses.adversarial.case import Case, Folder, Repo, clean, dirty
+from tests.licenses.adversarial.publishers import under_license
 from tests.licenses.adversarial.texts import ROOT_BASE, synthetic
 
-STABILITY = {"revenue_usd_ttm": 1_000, "affiliates_revenue_usd_ttm": 0, "registrations": ["stability-community"]}
 EXPIRED = "facts_expired"
 SDXL = "stabilityai/stable-diffusion-xl-base-1.0"
 RESEARCH = {
     "README.md": card("license: openrail++", "The model is intended for research purposes only."),
     "LICENSE": synthetic("openrail++"),
 }
-
-
-def under_license(license: str) -> Folder:
-    return Folder(files={"LICENSE": synthetic(license)})
-
-
-def lacks(
-    id: str, license: str, codes: str, barred: tuple[str, ...] = ("train_adapter", "host_paid_inference"), **profile: Any
-) -> Case:
-    return dirty(f"publisher: {id}", under_license(license), codes, barred=barred, publisher=profile)
-
-
-def meets(id: str, license: str, duties: str = "", **profile: Any) -> Case:
-    return clean(f"publisher: {id}", under_license(license), duties, publisher=profile)
 
 
 def served(id: str, codes: str, **fields: Any) -> Case:

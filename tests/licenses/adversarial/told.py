@@ -1,19 +1,8 @@
 """Parents told between the lines of a card, and models that are only mentioned."""
 
-from tests.licenses.adversarial.build import DEV, FRONT, bare, card, files, folder, safetensors
-from tests.licenses.adversarial.case import Case, Folder, Repo, clean, dirty
-from tests.licenses.adversarial.texts import APACHE
-
-NC = "non_commercial"
-NAMED = f"{NC} copy_of_barred file_of_barred header_of_barred ancestor_unresolved"
-CARD = {"README.md": card(), "LICENSE": APACHE}
-BAN = "For non-commercial use only."
-
-
-def lone(
-    id: str, codes: str, header: dict[str, str], beside: dict[str, str | bytes] | None = None, name: str = "leaves.safetensors"
-) -> Case:
-    return dirty(f"lone file: {id}", Folder(files={name: safetensors(header), **(beside or {})}, file=name), codes)
+from tests.licenses.adversarial.build import DEV, FRONT, bare, files, folder
+from tests.licenses.adversarial.case import Case, Repo, clean, dirty
+from tests.licenses.adversarial.places import NC
 
 
 def told(id: str, body: str, codes: str = NC) -> Case:
