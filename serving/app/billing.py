@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-BillingUnit = Literal["image"]
+BillingUnit = Literal["image", "megapixel", "request"]
 Headers = list[tuple[bytes, bytes]]
 
 _UNITS_HEADER = b"x-fal-billable-units"

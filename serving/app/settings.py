@@ -61,7 +61,7 @@ class Base(_Part):
 
 
 class Adapter(_Part):
-    """The adapter file's sha256 and the strength at which it is fused."""
+    """An adapter file's sha256 and the strength that is recommended for it; the champion's is fused at it."""
 
     sha256: str
     scale: float = Field(ge=0, le=2, allow_inf_nan=False)
@@ -79,6 +79,9 @@ class Pipeline(_Part):
 
     guidance_argument: str = "guidance_scale"
     options: dict[str, bool | int | float | str] = {}
+    negative_prompt: bool = False  # whether the call takes one
+    image_to_image: str | None = None  # diffusers class that starts from a picture and shares all parts; None: no such endpoint
+    batches: bool = True  # whether several prompts in one call give what each gives alone
     sized_by: tuple[Literal["resolutions", "default_sample_size"], ...] = ()  # attributes that it rounds sizes to
 
 
@@ -93,9 +96,69 @@ class Billing(_Part):
 
 
 class Safety(_Part):
-    """Whether an output checker must pass every image; the prompt filter is always on."""
+    """Which checker must pass every image, and whether a caller may go without it; the prompt filter is always on.
+
+    checker: `opennsfw` (in the app's requirements), or `owner/name@commit`, an image classifier of transformers on the Hub.
+    `unsafe` are its labels that withhold a picture, where their scores together reach `threshold`.
+    """
 
     enabled: bool = False
+    optional: bool = False
+    checker: str = "opennsfw"
+    threshold: float = Field(0.8, gt=0, lt=1)
+    unsafe: tuple[str, ...] = ("nsfw",)
+
+
+class Marking(_Part):
+    """The marks that say that a picture was generated: metadata signed with this certificate, and an invisible watermark.
+
+    certificate: `secret` is the publisher's, from the runner's environment; `development` is made when the runner starts.
+    """
+
+    enabled: bool = True
+    certificate: Literal["development", "secret"] = "development"
+    publisher: str | None = None
+
+
+class Batching(_Part):
+    """How requests share the model: images a call, milliseconds that the first waits for others, images that may wait."""
+
+    max_batch: Positive = 4
+    window_ms: int = Field(10, ge=0, le=1000)
+    max_waiting: Positive = 64
+
+
+class Quality(_Part):
+    """How far the accelerated pictures are from the exact ones: the worst of so many pictures (dB, and 1 at most)."""
+
+    psnr: float
+    ssim: float
+    pictures: Positive
+
+
+class Acceleration(_Part):
+    """What makes steps cheaper. Whatever changes pictures was measured when the package was made.
+
+    compile: `auto` compiles the repeated blocks on a GPU. first_block_cache: the threshold of diffusers' hook. fp8: the
+    denoiser's weights are kept in eight bits.
+    """
+
+    compile: Literal["auto", "on", "off"] = "auto"
+    first_block_cache: float | None = Field(None, gt=0, lt=1)
+    fp8: bool = False
+    quality: Quality | None = None
+
+    @model_validator(mode="after")
+    def _is_measured(self) -> "Acceleration":
+        if (self.first_block_cache or self.fp8) and self.quality is None:
+            raise ValueError("acceleration.quality is missing: how far accelerated pictures are from exact ones must be measured")
+        return self
+
+
+class Logs(_Part):
+    """What the runner's log may hold of a request beside its id, shape, status and units."""
+
+    prompts: bool = False
 
 
 class Settings(_Part):
@@ -106,14 +169,21 @@ class Settings(_Part):
     family: str
     base: Base
     adapter: Adapter
+    challenger: Adapter | None = None
     trigger: str | None = None
     inference: Inference
     pipeline: Pipeline | None = None
     limits: Limits
     default_size: Size
     request_timeout: Positive
+    termination_grace: Positive = 30
+    warm_up: tuple[Size, ...] = ()  # beside default_size
     billing: Billing = Billing()
     safety: Safety = Safety()
+    marking: Marking = Marking(enabled=False)  # of packages that are older than the field
+    batching: Batching = Batching()
+    acceleration: Acceleration = Acceleration()
+    logs: Logs = Logs()
 
     @property
     def called(self) -> Pipeline:
@@ -144,6 +214,11 @@ class Installed:
     def adapter(self) -> Path:
         """The adapter's file."""
         return self.folder / "adapter.safetensors"
+
+    @property
+    def challenger(self) -> Path:
+        """The second adapter's file, where settings.challenger is set."""
+        return self.folder / "challenger.safetensors"
 
     @property
     def base(self) -> str:
