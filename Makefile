@@ -7,7 +7,10 @@ LOCK := requirements/cpu.lock
 THREADS ?= 2
 export OMP_NUM_THREADS ?= $(THREADS)
 
-.PHONY: demo test check families install clean-demo system
+SOAK := .venv-soak
+MINUTES ?= 10
+
+.PHONY: demo test check soak families install clean-demo system
 
 install: $(VENV)/.installed
 
@@ -32,6 +35,15 @@ check: install
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -q tests/test_arrows.py
 	$(BIN)/lorasmith license environment
+
+$(SOAK)/.installed: requirements/soak.lock
+	test -x $(SOAK)/bin/python || $(PYTHON) -m venv $(SOAK)
+	$(SOAK)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements/soak.lock
+	touch $@
+
+soak: install $(SOAK)/.installed  # the long runs: 16 callers for MINUTES, one runner killed; 2,000 made-up requests
+	$(BIN)/python bench/soak.py --locust $(SOAK)/bin/locust --minutes $(MINUTES)
+	$(BIN)/python -m tests.serving.app.fuzz --cases 2000
 
 families: install  # every family's proofs, on another diffusers with DIFFUSERS=0.43.0
 	$(BIN)/python -m tests.training.try_diffusers $(if $(DIFFUSERS),diffusers==$(DIFFUSERS))
