@@ -82,7 +82,7 @@ class Caller(HttpUser):
         while time.monotonic() < deadline:
             if self.client.get(path(ticket["status_url"]), name="status").status_code == 200:
                 break
-            time.sleep(0.05)
+            time.sleep(0.2)
         else:
             return
         with self.client.get(path(ticket["response_url"]), name="result", catch_response=True) as answer:

@@ -146,9 +146,8 @@ def overhead(client: Any, engine: Any, *, rounds: int) -> dict[str, float]:
             bare.append(middle - begun)
             asked.append(time.perf_counter() - middle)
     extra = statistics.median(one - other for one, other in zip(asked, bare, strict=True))
-    print(
-        f"bare call {statistics.median(bare) * 1000:.1f} ms, request {statistics.median(asked) * 1000:.1f} ms, apart {extra * 1000:.1f} ms"
-    )
+    both = statistics.median(bare) * 1000, statistics.median(asked) * 1000
+    print(f"bare call {both[0]:.1f} ms, request {both[1]:.1f} ms, apart {extra * 1000:.1f} ms")
     return {"request_overhead_over_what_is_allowed": extra / max(OVERHEAD_SHARE * statistics.median(bare), OVERHEAD_SECONDS)}
 
 
