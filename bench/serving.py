@@ -20,7 +20,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +69,7 @@ def measured(folder: Path, *, quick: bool, threads: int) -> dict[str, float]:
     import torch
 
     torch.set_num_threads(threads)
-    with served(package) as (client, app):
+    with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere), served(package) as (client, app):  # the app's log
         result |= overhead(client, app.engine, rounds=20 if quick else 60)
         result |= throughput(client, requests=32 if quick else 96)
     from marks import parts
@@ -147,7 +147,7 @@ def overhead(client: Any, engine: Any, *, rounds: int) -> dict[str, float]:
             asked.append(time.perf_counter() - middle)
     extra = statistics.median(one - other for one, other in zip(asked, bare, strict=True))
     both = statistics.median(bare) * 1000, statistics.median(asked) * 1000
-    print(f"bare call {both[0]:.1f} ms, request {both[1]:.1f} ms, apart {extra * 1000:.1f} ms")
+    say(f"bare call {both[0]:.1f} ms, request {both[1]:.1f} ms, apart {extra * 1000:.1f} ms")
     return {"request_overhead_over_what_is_allowed": extra / max(OVERHEAD_SHARE * statistics.median(bare), OVERHEAD_SECONDS)}
 
 
@@ -187,7 +187,7 @@ def throughput(client: Any, *, requests: int) -> dict[str, float]:
             ratios.append(seconds["one by one"] / seconds[f"{CALLERS} callers"])
     for name, values in latencies.items():
         p50, p95 = statistics.median(values), statistics.quantiles(values, n=20)[-1]
-        print(f"{name}: p50 {p50 * 1000:.0f} ms, p95 {p95 * 1000:.0f} ms")
+        say(f"{name}: p50 {p50 * 1000:.0f} ms, p95 {p95 * 1000:.0f} ms")
     return {"throughput_of_8_callers_over_one_by_one": statistics.median(ratios)}
 
 
@@ -198,6 +198,11 @@ def post(client: Any, seed: int) -> float:
     assert answer.status_code == 200, answer.text
     assert answer.headers["x-fal-billable-units"] == "1"
     return time.perf_counter() - begun
+
+
+def say(text: str) -> None:
+    """A line of the report, also while standard output is the app's."""
+    print(text, file=sys.__stdout__)
 
 
 def metric(value: float, goal: float, direction: str) -> dict[str, Any]:

@@ -41,18 +41,30 @@ def make_key(home: Path) -> bytes:
     from cryptography.hazmat.primitives import serialization as form
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+    key = Ed25519PrivateKey.generate()
+    keep_private(home, PRIVATE, key.private_bytes(form.Encoding.PEM, form.PrivateFormat.PKCS8, form.NoEncryption()))
+    return key.public_key().public_bytes_raw()
+
+
+def keep_private(home: Path, name: str, pem: bytes) -> None:
+    """A private key as a new file of its owner alone in LORASMITH_HOME/keys; BadKey where there is one."""
     (home / FOLDER).mkdir(mode=0o700, exist_ok=True)
     place = _guarded_folder(home, OTHERS_TOUCH)
-    path, part = place / PRIVATE, place / f".{PRIVATE}.part"
+    path, part = place / name, place / f".{name}.part"
     with locked(place / ".lock"):
         part.unlink(missing_ok=True)  # of a run that was killed
         if os.path.lexists(path):
             raise BadKey(f"{path} is there and no key is overwritten; keep it, or move it away yourself")
-        key = Ed25519PrivateKey.generate()
-        _write(part, key.private_bytes(form.Encoding.PEM, form.PrivateFormat.PKCS8, form.NoEncryption()))
+        _write(part, pem)
         os.link(part, path)  # unlike a rename it never replaces
         part.unlink()
-    return key.public_key().public_bytes_raw()
+
+
+def kept_private(home: Path, name: str) -> bytes | None:
+    """The PEM of a private key in LORASMITH_HOME/keys that its owner alone can read; None where there is none."""
+    if not os.path.lexists(home / FOLDER / name):
+        return None
+    return _guarded_bytes(_guarded_folder(home, OTHERS_TOUCH) / name, OTHERS_TOUCH, "chmod 600")
 
 
 def own_key(home: Path) -> Path:

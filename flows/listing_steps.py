@@ -16,7 +16,7 @@ from flows.steps import SOURCE, told
 from flows.store import Artefact, file_digest, make, tree_digest
 from flows.targets import Target, open_platform
 from serving.listing.draft import draft_listing as draft
-from serving.listing.gallery import Shot, arguments_of, photographed, planned
+from serving.listing.gallery import Shot, arguments_of, photographed, planned, unit_of
 from serving.listing.model import ListingTexts
 
 
@@ -39,6 +39,7 @@ def draw_gallery(release: dict[str, Any], package: Artefact, dataset: Artefact, 
                 out=out,
                 call=lambda arguments: platform.call(release["app"], arguments, key="caller"),
                 progress=lambda line: progress.update(0, note=line),
+                unit=unit_of(json.loads((package.path / "settings.json").read_text())),
             )
 
     return told("gallery", make(home(), "gallery", inputs, draw))

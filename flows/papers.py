@@ -2,7 +2,7 @@
 
 import json
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,16 +24,18 @@ def require_fulfilled(job: Job, verdict: Mapping[str, Any]) -> None:
 
 
 @contextmanager
-def written(job: Job, bundle: Path, verdict: Mapping[str, Any]) -> Iterator[Path]:
-    """A folder with NOTICE, LICENSES/, what else is due, duties.json and bom.json, until the package has copied it."""
+def written(job: Job, bundle: Path, verdict: Mapping[str, Any], requirements: Sequence[str]) -> Iterator[Path]:
+    """A folder with NOTICE, LICENSES/, what else is due, duties.json and bom.json, until the package has copied it.
+
+    requirements: what the app's runner installs, pinned, for the bill of materials.
+    """
     from licenses import bom, notices
-    from serving.release.app_toml import requirements
 
     manifest, evaluation = (json.loads((bundle / name).read_text()) for name in ("manifest.json", "evaluation.json"))
     work = work_of(job, manifest)
     with tempfile.TemporaryDirectory(prefix="papers-") as scratch:
         notices.write(verdict, Path(scratch), work=work)
-        bom.write(bom.bom(verdict, work, evaluation=evaluation, requirements=requirements()), Path(scratch))
+        bom.write(bom.bom(verdict, work, evaluation=evaluation, requirements=list(requirements)), Path(scratch))
         yield Path(scratch)
 
 
@@ -63,4 +65,5 @@ def work_of(job: Job, manifest: Mapping[str, Any]) -> "Work":
         base_sha256=(manifest.get("base") or {}).get("weights_sha256", ""),
         dataset_sha256=dataset.get("hash", ""),
         adapter_license=str(job.publisher.get("adapter_license") or ""),
+        image_checker=job.serving.safety == "required",
     )

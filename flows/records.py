@@ -45,6 +45,7 @@ def record_run(
         "run": f"{job.name}-{uuid.uuid4().hex[:8]}",
         "app": release["app"],
         "revision": release["revision"],
+        "unit": job.serving.billing_unit,
         "images": sum(part["images"] for part in smoke) + gallery["images"],
         "units": sum(part["units"] for part in smoke) + gallery["units"],
         "loss": {"base": evaluation["loss"]["base"], "adapter": evaluation["loss"]["adapter"]},

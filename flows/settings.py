@@ -1,18 +1,21 @@
 """What of a job can be judged before anything is done: the app's settings, the texts of the listing, the folders."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
+from flows.calls import called
 from flows.errors import JobError
 from flows.job import Job
 from flows.job_file import described
+from flows.sizing import Needs, scaling, startup_timeout, termination_grace
 
 if TYPE_CHECKING:
-    from serving.release.package import AppSettings, Pipeline
+    from serving.app.settings import Acceleration, Marking, Safety
+    from serving.release.package import AppSettings
     from training.families import Family
 
 
@@ -40,13 +43,16 @@ def require_usable(job: Job) -> None:
 
 
 def require_size(settings: "AppSettings", field: str) -> None:
-    """JobError where the app could not draw at its own default size."""
-    size, limits = settings.default_size, settings.limits
-    if not limits.allows(size.width, size.height):
-        raise JobError(
-            f"{field}: got {size.width} x {size.height} for requests that name no size; the app draws sides in multiples of "
-            f"{limits.multiple} up to {limits.max_side} (serving.max_side), and areas up to {limits.max_area} (serving.max_area)"
-        )
+    """JobError where the app could not draw at its own default size, or at one that it shall warm up with."""
+    limits = settings.limits
+    drawn = [(field, settings.default_size, "for requests that name no size")]
+    drawn += [("serving.warm_up", size, "to be drawn at the start") for size in settings.warm_up]
+    for where, size, why in drawn:
+        if not limits.allows(size.width, size.height):
+            raise JobError(
+                f"{where}: got {size.width} x {size.height} {why}; the app draws sides in multiples of {limits.multiple} "
+                f"up to {limits.max_side} (serving.max_side), and areas up to {limits.max_area} (serving.max_area)"
+            )
 
 
 def family_before(job: Job) -> "Family | None":
@@ -69,29 +75,37 @@ def family_before(job: Job) -> "Family | None":
     return anatomy_of(job.base.repo, job.base.pinned).family
 
 
-def app_settings(job: Job, family: "Family | None" = None) -> "AppSettings":
-    """What the package needs to know of the job's serving part and the base's family; JobError where it can not be."""
+def app_settings(
+    job: Job, family: "Family | None" = None, *, needs: Needs | None = None, acceleration: "Acceleration | None" = None
+) -> "AppSettings":
+    """What the package needs to know of the job's serving part and the base's family; JobError where it can not be.
+
+    needs: of sizing.needs_of; without it, scaling and times are the stated bounds. acceleration: with its measured quality;
+    without it, pictures are exact.
+    """
     try:
-        return _app_settings(job, family)
+        return _app_settings(job, family, needs, acceleration)
     except ValidationError as error:
         raise JobError(f"serving: {described(error.errors(include_url=False)[0])}") from None
 
 
-def _app_settings(job: Job, family: "Family | None") -> "AppSettings":
+def _app_settings(job: Job, family: "Family | None", needs: Needs | None, acceleration: "Acceleration | None") -> "AppSettings":
+    from serving.app.settings import Acceleration, Batching, Billing, Logs
     from serving.release.package import AppSettings, Inference, Limits, Size
 
     wanted = job.serving
     width, height = wanted.default_size or (job.training.resolution, job.training.resolution)
     steps = max(50, job.inference.steps)
-    return AppSettings(
+    seconds = needs.seconds if needs else None
+    settings = AppSettings(
         name=wanted.app,
         machine_type=wanted.machine_type,
         num_gpus=wanted.num_gpus,
         keep_alive=wanted.keep_alive,
         min_concurrency=wanted.min_concurrency,
-        max_concurrency=wanted.max_concurrency,
+        max_concurrency=wanted.max_concurrency or scaling(peak_images=wanted.peak_images, seconds=seconds),
         request_timeout=wanted.request_timeout,
-        startup_timeout=wanted.startup_timeout,
+        startup_timeout=wanted.startup_timeout or startup_timeout(needs.weights if needs else None),
         limits=Limits(
             min_side=min(256, width, height),
             max_side=wanted.max_side,
@@ -104,18 +118,39 @@ def _app_settings(job: Job, family: "Family | None") -> "AppSettings":
         ),
         default_size=Size(width=width, height=height),
         inference=Inference(steps=job.inference.steps, guidance_scale=job.inference.guidance_scale),
-        pipeline=called(family) if family else None,
+        pipeline=called(family, image_to_image=wanted.image_to_image) if family else None,
         scale=wanted.scale,
+        warm_up=tuple(Size(width=wide, height=high) for wide, high in wanted.warm_up),
+        billing=Billing(unit=wanted.billing_unit),
+        safety=safety_of(job),
+        marking=marking_of(job),
+        batching=Batching(max_batch=wanted.max_batch, window_ms=wanted.window_ms, max_waiting=wanted.max_waiting),
+        acceleration=acceleration or Acceleration(),
+        logs=Logs(prompts=wanted.log_prompts),
+    )
+    held = settings.multiplexing * wanted.max_images
+    grace = termination_grace(request_timeout=wanted.request_timeout, images_held=held, seconds=seconds)
+    return replace(settings, termination_grace=wanted.termination_grace or grace)
+
+
+def safety_of(job: Job) -> "Safety":
+    """The checker that the job asks for, and whether callers may go without it."""
+    from serving.app.settings import Safety
+
+    wanted = job.serving
+    return Safety(
+        enabled=wanted.safety != "off",
+        optional=wanted.safety == "optional",
+        checker=wanted.checker,
+        threshold=wanted.threshold,
+        unsafe=wanted.unsafe,
+        deny=wanted.deny,
     )
 
 
-def called(family: "Family") -> "Pipeline":
-    """How the family's pipeline is called, in the words of the app."""
-    from serving.release.package import Pipeline
+def marking_of(job: Job) -> "Marking":
+    """Whether and by whom pictures are marked; the publisher's name is that of the profile."""
+    from serving.app.settings import Marking
 
-    options = dict(family.options)
-    if family.guidance_argument == "true_cfg_scale":
-        options["negative_prompt"] = " "  # without one these pipelines leave guidance out
-    anywhere = SimpleNamespace(vae_scale_factor=8)  # only the names are wanted
-    sized = tuple(family.sized(anywhere, 64, 64)) if family.sized else ()
-    return Pipeline.model_validate({"guidance_argument": family.guidance_argument, "options": options, "sized_by": sized})
+    name = str(job.publisher.get("name") or "") or None
+    return Marking(enabled=job.serving.marking == "on", certificate=job.serving.certificate, publisher=name)

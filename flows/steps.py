@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
+from pydantic_core import to_jsonable_python
 
 from flows import papers, rights, views
+from flows.acceleration import accelerated, require_possible
 from flows.champion import champion_of
 from flows.compute import launch_trainer
 from flows.datasets import inputs_of, options_of, source_of, waste_of
@@ -21,6 +23,7 @@ from flows.job import Job
 from flows.progress import bar, say
 from flows.records import write_json
 from flows.settings import app_settings, require_usable
+from flows.sizing import needs_of, require_machine
 from flows.store import Artefact, digest, file_digest, make, tree_digest
 from flows.targets import Target, at_present, job_file, open_platform, registry_url
 
@@ -36,6 +39,8 @@ def check_licences(job: Job) -> Artefact:
     """Verdict and report; LicenceBlocked, or a duty that nothing could fulfil, stops the run here."""
     verdict = rights.verdict_of(job)
     require_usable(job)
+    require_machine(job)
+    require_possible(job)
     kept = rights.keep_report(verdict)
     views.license_report(kept.path)
     rights.require_allowed(verdict)
@@ -140,27 +145,35 @@ def package_app(job: Job, bundle: Artefact, licences: Artefact) -> Artefact:
     from training.families import FAMILIES
 
     verdict = json.loads((licences.path / "verdict.json").read_text())
+    family = FAMILIES[json.loads((bundle.path / "manifest.json").read_text())["family"]]
+    settings = app_settings(job, family, needs=needs_of(job))
+    revision, base = base_revision(job, licences), base_digest(job.base.folder) if job.base.folder else job.base.repo
+    faster = accelerated(job, bundle.path, settings, base=base, revision=revision)
+    if faster:
+        settings = replace(settings, acceleration=faster.acceleration)
     inputs = {
         "bundle": file_digest(bundle.path / "manifest.json"),
         "verdict": verdict["hash"],
-        "serving": job.serving.model_dump(),
-        "base": base_revision(job, licences),
-        "code": [tree_digest(SOURCE / "serving" / room, "*.py") for room in ("app", "release")],
+        "settings": to_jsonable_python(settings),
+        "quality": faster.report if faster else None,
+        "base": revision,
+        "code": [tree_digest(SOURCE / "serving" / room) for room in ("app", "release")],
         "papers": papers.code_digest(),
         "adapter_license": job.publisher.get("adapter_license"),
-        "requirements": requirements(),
+        "requirements": requirements(settings),
     }
 
     def build(out: Path) -> None:
-        with papers.written(job, bundle.path, verdict) as notices:
+        with papers.written(job, bundle.path, verdict, requirements(settings)) as notices:
             build_package(
                 bundle=bundle.path,
                 base=job.base.folder,
                 base_ref=job.base.folder.name if job.base.folder else job.base.repo,
-                base_revision=base_revision(job, licences),
+                base_revision=revision,
                 verdict=verdict,
                 notices=notices,
-                settings=app_settings(job, FAMILIES[json.loads((bundle.path / "manifest.json").read_text())["family"]]),
+                settings=settings,
+                quality=faster.report if faster else None,
                 out=out,
             )
 
@@ -177,7 +190,8 @@ def deploy_app(job: Job, package: Artefact, bundle: Artefact, licences: Artefact
 
     verdict = json.loads((licences.path / "verdict.json").read_text())
     prompts = [sample["prompt"] for sample in json.loads((bundle.path / "evaluation.json").read_text())["samples"]]
-    plan = SmokePlan(arguments=[{"prompt": prompts[0], "seed": 1}], images=min(2, job.serving.max_images))
+    golden = [{"prompt": prompts[0], "seed": 1}]
+    plan = SmokePlan(arguments=golden, images=min(2, job.serving.max_images), unit=job.serving.billing_unit)
     with bar("deploy") as progress, closing(Registry(registry_url())) as registry, open_platform(target) as platform:
         before = registry.by_package(job.serving.app, load_package(package.path).hash, target)
         release = publish_package(

@@ -44,13 +44,17 @@ TABLE: Mapping[str, Means] = {
     "NETWORK_SOURCE": Means(by="attestation", files=("TERMS.md",), remedy="set publish_weights: true and adapter_license"),
     "DISPLAY": Means(by="listing", files=("NOTICE",), remedy="its line is not known: ask the licensor for it"),
     "NAMING": Means(by="name", files=(), remedy="name the app so, or have a person ask the licensor"),
-    "FILTER": Means(by="setting", files=("settings.json",), remedy="no image checker is part of this app: choose another base"),
+    "FILTER": Means(by="setting", files=("settings.json",), remedy="set content_filters: true in the publisher profile"),
     "REGISTER": Means(by="attestation", files=("ATTESTATIONS.md",), remedy="register, and list it under registrations"),
     "REVENUE_CAP": Means(by="attestation", files=("ATTESTATIONS.md",), remedy=PROFILE),
     "MAU_CAP": Means(by="attestation", files=("ATTESTATIONS.md",), remedy=PROFILE),
     "TERRITORY": Means(by="attestation", files=("ATTESTATIONS.md",), remedy=PROFILE),
 }
-SETTING = {"file": "settings.json", "pointer": "/safety/enabled", "equals": True}
+CHECKED = "set safety: required under serving in the job"
+SETTINGS: tuple[Mapping[str, Any], ...] = (
+    {"file": "settings.json", "pointer": "/safety/enabled", "equals": True, "remedy": CHECKED},
+    {"file": "settings.json", "pointer": "/safety/optional", "equals": False, "remedy": CHECKED},
+)  # of a package that fulfils FILTER: a checker sees every picture, and no caller can turn it off
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from licenses.duties import SETTINGS
 from licenses.errors import NoticesRefused
 from licenses.papers import Work
 
@@ -13,7 +14,7 @@ from licenses.papers import Work
 def fulfilled(verdict: Mapping[str, Any], folder: Path, *, work: Work | None = None) -> list[dict[str, str]]:
     """The duties that a folder of papers leaves open: duty, node, license, and what lacks with what to do; none is the aim.
 
-    A setting is looked for in the folder's settings.json, where `work` does not say that it is on.
+    Settings are looked for in the folder's settings.json, where `work` does not say that every picture is checked.
     """
     files = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
     content = {name: path.read_bytes().decode("utf-8", "replace") for name, path in files.items() if path.suffix != ".safetensors"}
@@ -74,11 +75,16 @@ def _misnamed(prefixes: list[str], work: Work) -> str:
 
 
 def _unset(content: Mapping[str, str]) -> str:
-    try:
-        enabled = json.loads(content.get("settings.json", "{}")).get("safety", {}).get("enabled")
-    except (ValueError, AttributeError):
-        enabled = None
-    return "" if enabled is True else "settings.json has no image checker switched on (safety.enabled); choose another base"
+    for setting in SETTINGS:
+        try:
+            value = json.loads(content.get(setting["file"], "{}"))
+            for part in setting["pointer"].strip("/").split("/"):
+                value = value.get(part)
+        except (ValueError, AttributeError):
+            value = None
+        if value is not setting["equals"]:
+            return f"no image checker must pass every picture ({setting['file']} {setting['pointer']}); {setting['remedy']}"
+    return ""
 
 
 def _unsaid(verdict: Mapping[str, Any], content: Mapping[str, str]) -> list[tuple[Mapping[str, Any], str]]:

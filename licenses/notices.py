@@ -121,7 +121,7 @@ def _from_spdx(node: Node, licence: License | None) -> str | None:
 
 def _record(verdict: Mapping[str, Any], content: Mapping[str, str], work: Work) -> str:
     """duties.json: every duty with the files that fulfil it and their hashes, for who can not read licences."""
-    from licenses.duties import SETTING
+    from licenses.duties import SETTINGS
     from licenses.fulfilment import open_in
 
     hashes = {file: hashlib.sha256(text.encode()).hexdigest() for file, text in content.items()}
@@ -130,7 +130,7 @@ def _record(verdict: Mapping[str, Any], content: Mapping[str, str], work: Work) 
         dict(row)
         | {"files": [{"path": file, "sha256": hashes[file]} for file in row["files"] if file in hashes]}
         | {"open": lacks.get((row["duty"], row["node"], row["name"]), "")}
-        | ({"setting": SETTING} if row["by"] == "setting" else {})
+        | ({"settings": list(SETTINGS)} if row["by"] == "setting" else {})
         for row in verdict["owed"]
     ]
     record = {"schema": SCHEMA, "verdict": verdict["hash"], "duties": rows}

@@ -50,7 +50,7 @@ class Case:
 
 
 def said(duty: str, case: Case) -> Said:
-    """The lines of a duty; those of LICENSE_COPY, KEEP_NOTICES and FILTER are none, since texts or a setting fulfil them."""
+    """The lines of a duty; those of LICENSE_COPY, KEEP_NOTICES and FILTER are none, since texts or settings fulfil them."""
     return RULES[duty](case) if duty in RULES else Said()
 
 
@@ -128,6 +128,11 @@ def _guardrails(case: Case) -> Said:
     return case.attested(line, "filters")
 
 
+def _filtered(case: Case) -> Said:
+    """No line: the app's settings fulfil it, which a publisher who says that nothing is filtered contradicts."""
+    return Said(lack=case.attested("", "filters").lack)
+
+
 def _no_affiliation(case: Case) -> Said:
     return Said(lines=(f"The licensor of {case.node.id} does not endorse this work and has no part in it.",))
 
@@ -196,6 +201,7 @@ RULES: Mapping[str, Callable[[Case], Said]] = {
     "AI_DISCLOSURE": _disclosure,
     "NO_EXTRA_TERMS": _no_extra,
     "KEEP_GUARDRAILS": _guardrails,
+    "FILTER": _filtered,
     "NO_AFFILIATION": _no_affiliation,
     "SHARE_ALIKE": _alike,
     "NETWORK_SOURCE": _offer,

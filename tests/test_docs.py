@@ -25,7 +25,7 @@ def commands() -> set[str]:
 def test_commands_and_pictures_exist(document: Path) -> None:
     text = document.read_text()
     known = commands()
-    for words in re.findall(r"^\s*(?:\$ )?lorasmith ([a-z]+(?: [a-z]+)?)", text, flags=re.MULTILINE):
+    for words in re.findall(r"^\s*(?:\$ )?lorasmith ([a-z]+(?: [a-z][a-z0-9]*)?)", text, flags=re.MULTILINE):
         assert words in known or words.split()[0] in known, f"lorasmith {words}"
     for target in re.findall(r"!?\[[^\]]*\]\((?!https?:|#|mailto:)([^)]+)\)", text):
         assert (document.parent / target).exists(), target

@@ -1,11 +1,12 @@
-"""keys init, show, trust, trusted, distrust: who may sign, and whose signatures count here."""
+"""keys init, show, trust, trusted, distrust: who may sign, and whose signatures count here. keys c2pa: what signs pictures."""
 
 from pathlib import Path
+from shlex import quote
 from typing import Annotated
 
 import typer
 
-app = typer.Typer(help="Keys that sign waivers, and those that are trusted.", no_args_is_help=True)
+app = typer.Typer(help="Keys that sign waivers, those that are trusted, and the one that signs pictures.", no_args_is_help=True)
 
 
 @app.command()
@@ -78,6 +79,28 @@ def distrust(who: Annotated[str, typer.Argument(help="Fingerprint, or the approv
 
     row = keys.unpin(home(), who)
     print(f"no longer trusted: {row.name}, key {row.fingerprint}")
+
+
+@app.command()
+def c2pa(
+    name: Annotated[str, typer.Option(help="The publisher's name, as the certificate shall state it.")],
+    country: Annotated[str | None, typer.Option(help="Two letters, such as DE.")] = None,
+) -> None:
+    """Make the key that signs delivered pictures, and the request for its certificate. The key is kept if there is one.
+
+    Example: lorasmith keys c2pa --name "Studio One" --country DE
+    """
+    from flows.c2pa_key import request_certificate
+    from flows.home import home
+
+    made = request_certificate(home(), name, country)
+    print(f"key: {made.key} ({'new' if made.new else 'kept'}; it must not leave its owner and the platform's secrets)")
+    print(f"request: {made.request}; send it to an authority that issues certificates for C2PA signing (docs/marking.md)")
+    print("when the chain has come back as chain.pem, give both to the platform, and set serving.certificate: secret in the job:")
+    print(
+        f'  fal secrets set --not-exposed-by-default LORASMITH_C2PA_CERTIFICATE="$(cat chain.pem)" '
+        f'LORASMITH_C2PA_KEY="$(cat {quote(str(made.key))})"'
+    )
 
 
 def tell(public: bytes) -> None:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from flows.cli import captions, families, interrupt, job, keys, licence, plan, publish, sandbox, status, tools, waiver
+from flows.cli import captions, families, interrupt, job, keys, licence, marks, plan, publish, sandbox, status, tools, waiver
 
 UNWRITABLE = (
     "No space left on device",
@@ -43,7 +43,7 @@ def options(
         os.environ["LORASMITH_DEBUG"] = "1"
 
 
-for commands in (job, plan, publish, tools, status, captions, families):
+for commands in (job, plan, publish, tools, status, captions, families, marks):
     commands.register(app)
 app.add_typer(licence.app, name="license")
 app.add_typer(waiver.app, name="waiver")

@@ -85,8 +85,10 @@ def preflight(path: Path) -> "Job":
 def allowed(job: "Job") -> "Job":
     """The job, once its licences allow it: before Prefect is imported, before anything is downloaded."""
     from flows import papers, rights
+    from flows.acceleration import require_possible
     from flows.progress import say
     from flows.settings import require_usable
+    from flows.sizing import require_machine
 
     verdict = rights.verdict_of(job)
     if not rights.is_allowed(verdict):
@@ -94,6 +96,8 @@ def allowed(job: "Job") -> "Job":
     rights.require_allowed(verdict)
     papers.require_fulfilled(job, verdict)
     require_usable(job)
+    require_machine(job)
+    require_possible(job)
     return job
 
 

@@ -1,25 +1,36 @@
-"""The way of a picture from the engine to the answer: checked, encoded, handed out; what fails on it is not delivered."""
+"""The way of a picture from the engine to the answer: checked, made a file, handed out; what fails on it is not delivered."""
 
-import json
-import sys
-import traceback
-from collections.abc import Callable, Iterable
+import asyncio
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeAlias, Union
 
 from fal.exceptions import AppException
 from fal.toolkit import Image
 
+from . import logs
 from .billing import Delivered
-from .errors import ContentRefused, NothingDelivered
-from .pictures import OutputFormat, encode
+from .contained import contained_call
+from .errors import ContentRefused, GpuBroken, MarkingError, NothingDelivered, failure_of
+from .logs import Notes
+from .pictures import OutputFormat
 from .safety import Checker
 
 if TYPE_CHECKING:
     from PIL.Image import Image as Picture
 
-Reason = Literal["content_policy", "safety_check_failed", "encode_failed", "upload_failed"]
-HandOut = Callable[[bytes, OutputFormat, tuple[int, int]], Image]
+Reason = Literal["content_policy", "safety_check_failed", "drawing_failed", "marking_failed", "encode_failed", "upload_failed"]
+Result: TypeAlias = Union["Picture", Exception]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Way:
+    """What is done with each picture of a request; all three are called in threads, several at a time."""
+
+    checker: Checker | None
+    file: Callable[["Picture", OutputFormat], bytes]  # raises MarkingError where the marks fail and not the format
+    hand_out: Callable[[bytes, OutputFormat, tuple[int, int]], Image]
+    output_format: OutputFormat
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,31 +48,41 @@ class _Withheld(Exception):
         self.reason: Reason = reason
 
 
-def deliver(
-    pictures: Iterable["Picture"],
-    *,
-    checker: Checker | None,
-    output_format: OutputFormat,
-    hand_out: HandOut,
-) -> Delivery:
-    """Check, encode and hand out each picture; one that fails does not hurt the others. Raises if nothing is left to deliver.
+async def deliver(drawn: Sequence[Result], way: Way, notes: Notes) -> Delivery:
+    """Check, encode and hand out each picture beside the event loop; one that fails does not hurt the others, and is noted.
 
-    Errors of the engine while it makes the pictures end the request: they pass through.
+    Raises if nothing is left to deliver, with the engine's own error where it drew nothing; and for a lost CUDA context always,
+    since the platform then replaces the runner and asks again.
     """
-    images: list[Image] = []
-    receipts: list[Delivered] = []
-    undelivered: list[tuple[int, Reason]] = []
-    for index, picture in enumerate(pictures):
-        try:
-            _check(picture, checker)
-            data = _encoded(picture, output_format)
-            images.append(_handed_out(data, output_format, picture.size, hand_out))
-            receipts.append(Delivered(index=index, width=picture.width, height=picture.height))
-        except _Withheld as withheld:
-            undelivered.append((index, withheld.reason))
-    if not images:
-        raise _nothing(undelivered)
-    return Delivery(images=tuple(images), receipts=tuple(receipts), undelivered=tuple(undelivered))
+    for result in drawn:
+        if isinstance(result, Exception) and isinstance(failure_of(result), GpuBroken):
+            raise result
+    ends = await asyncio.gather(*(_end(result, way) for result in drawn))
+    delivered = [(index, end) for index, end in enumerate(ends) if not isinstance(end, _Withheld)]
+    undelivered = [(index, end.reason) for index, end in enumerate(ends) if isinstance(end, _Withheld)]
+    notes.undelivered = tuple(reason for _, reason in undelivered)
+    if not delivered:
+        raise _nothing(drawn, {reason for _, reason in undelivered})
+    return Delivery(
+        images=tuple(image for _, (image, _) in delivered),
+        receipts=tuple(Delivered(index=index, width=width, height=height) for index, (_, (width, height)) in delivered),
+        undelivered=tuple(undelivered),
+    )
+
+
+async def _end(result: Result, way: Way) -> tuple[Image, tuple[int, int]] | _Withheld:
+    """Where a picture's way ends: handed out, or withheld."""
+    try:
+        if isinstance(result, Exception):
+            raise _logged(result, "drawing_failed") from result
+        return await asyncio.to_thread(contained_call(_delivered), result, way), result.size
+    except _Withheld as withheld:
+        return withheld
+
+
+def _delivered(picture: "Picture", way: Way) -> Image:
+    _check(picture, way.checker)
+    return _handed_out(_file(picture, way), picture.size, way)
 
 
 def _check(picture: "Picture", checker: Checker | None) -> None:
@@ -73,16 +94,18 @@ def _check(picture: "Picture", checker: Checker | None) -> None:
         raise _Withheld("content_policy")
 
 
-def _encoded(picture: "Picture", output_format: OutputFormat) -> bytes:
+def _file(picture: "Picture", way: Way) -> bytes:
     try:
-        return encode(picture, output_format)
+        return way.file(picture, way.output_format)
+    except MarkingError as error:
+        raise _logged(error, "marking_failed") from error
     except Exception as error:
         raise _logged(error, "encode_failed") from error
 
 
-def _handed_out(data: bytes, output_format: OutputFormat, size: tuple[int, int], hand_out: HandOut) -> Image:
+def _handed_out(data: bytes, size: tuple[int, int], way: Way) -> Image:
     try:
-        return hand_out(data, output_format, size)
+        return way.hand_out(data, way.output_format, size)
     except AppException:
         raise  # the SDK tells the caller that the upload policy of the request itself can not be met
     except Exception as error:
@@ -90,13 +113,14 @@ def _handed_out(data: bytes, output_format: OutputFormat, size: tuple[int, int],
 
 
 def _logged(error: Exception, reason: Reason) -> _Withheld:
-    line = {"event": "undelivered", "reason": reason, "traceback": "".join(traceback.format_exception(error))}
-    print(json.dumps(line), file=sys.stderr, flush=True)
+    logs.failed(error, event="undelivered", reason=reason)
     return _Withheld(reason)
 
 
-def _nothing(undelivered: list[tuple[int, Reason]]) -> Exception:
-    reasons = {reason for _, reason in undelivered}
+def _nothing(drawn: Sequence[Result], reasons: set[Reason]) -> Exception:
     if reasons == {"content_policy"}:
         return ContentRefused("Every image made from this prompt is against the content policy of this app")
-    return NothingDelivered(f"no image could be delivered ({', '.join(sorted(reasons)) or 'none was made'})")
+    errors = [result for result in drawn if isinstance(result, Exception)]
+    if len(errors) == len(drawn):
+        return errors[0]
+    return NothingDelivered(f"no image could be delivered ({', '.join(sorted(reasons))})")

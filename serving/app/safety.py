@@ -1,48 +1,68 @@
-"""What is not made: a filter over prompts that is always on, and the place for a checker of images."""
+"""What is not delivered: the place for a checker of pictures, and the words that say what protects callers and what does not."""
 
-import re
-import unicodedata
 from typing import TYPE_CHECKING, Protocol
 
-from .errors import ContentRefused, SettingsError
-from .settings import Settings
+from .settings import OPENNSFW, Safety, Settings
 
 if TYPE_CHECKING:
     from PIL.Image import Image as Picture
 
 
 class Checker(Protocol):
-    """Looks at finished pictures. An error of its own counts as a flag: the picture is withheld and not billed."""
+    """Looks at finished pictures, from several threads at once. An error of its own counts as a flag: the picture is withheld."""
 
     def flags(self, picture: "Picture") -> bool:
         """Whether this picture must be withheld."""
         ...
 
 
-# Sexual content with minors is refused by words of both kinds in one prompt. Words alone prove little: this is a first layer.
-_MINORS = "child children kid kids minor minors toddler toddlers infant baby babies preteen schoolgirl schoolboy loli shota"
-_SEXUAL = "sexual sexy sex nude naked erotic porn pornographic nsfw hentai topless undressed fetish lingerie"
-_ALWAYS = "csam lolicon shotacon"
-
-_MINOR_WORDS, _SEXUAL_WORDS, _ALWAYS_WORDS = (frozenset(words.split()) for words in (_MINORS, _SEXUAL, _ALWAYS))
-_SEPARATORS = re.compile(r"[\W_]+")
-
-
-def check_prompt(prompt: str) -> None:
-    """Raise ContentRefused if the prompt asks for what no caller may have, whatever its letters look like."""
-    words = frozenset(_SEPARATORS.split(_plain(prompt)))
-    if words & _ALWAYS_WORDS or (words & _MINOR_WORDS and words & _SEXUAL_WORDS):
-        raise ContentRefused("The prompt is against the content policy of this app")
-
-
 def checker_for(settings: Settings) -> Checker | None:
-    """The image checker that the settings ask for; None where the package says that it has a prompt filter only."""
-    if settings.safety.enabled:
-        raise SettingsError("settings.json has safety.enabled true, but this app holds no image checker: set it to false")
-    return None
+    """The checker that the settings ask for, loaded; None where they ask for none. Raises SettingsError, one line."""
+    safety = settings.safety
+    if not safety.enabled:
+        return None
+    if safety.checker == OPENNSFW:
+        from .opennsfw import OpenNsfw
+
+        return OpenNsfw(threshold=safety.threshold)
+    from .classifier import Classifier
+
+    return Classifier(safety.checker, unsafe=safety.unsafe, threshold=safety.threshold)
 
 
-def _plain(text: str) -> str:
-    """Compatibility letters, accents and invisible characters folded away, in lower case."""
-    letters = unicodedata.normalize("NFKD", text)
-    return "".join(letter for letter in letters if unicodedata.category(letter) not in ("Cf", "Mn")).casefold()
+def safety_statement(settings: Settings) -> str:
+    """What protects callers of this app, what it does not cover, and whether a caller may turn it off."""
+    return statement_of(settings.safety)
+
+
+def statement_of(safety: Safety) -> str:
+    """`safety_statement` for who has read this part of settings.json alone."""
+    own = " The publisher's own words add to it." if safety.deny else ""
+    return f"{_PROMPTS}{own} {_pictures(safety)}"
+
+
+_PROMPTS = (
+    "A prompt filter is always on and no caller can turn it off. It is a list of words in few languages, found in disguised "
+    "spelling too: sexual content with minors, undressing people on pictures, and what hosts bar throughout. It knows no context, "
+    "misses what it has no words for, and does not judge negative prompts, violence, hate or names of persons."
+)
+
+
+def _pictures(safety: Safety) -> str:
+    if not safety.enabled:
+        return "Pictures are not checked: there is no image checker in this release."
+    what = "What it flags, or can not check, is withheld and not billed."
+    off = "A caller may turn it off for a request." if safety.optional else "No caller can turn it off."
+    if safety.checker == OPENNSFW:
+        knows = (
+            "Pictures are checked by open_nsfw, a classifier of 2016 that knows nudity alone: no violence, no hate, no likeness of "
+            "persons, and it does not tell minors."
+        )
+    else:
+        name, _, commit = safety.checker.partition("@")
+        labels = ", ".join(safety.unsafe)
+        knows = (
+            f"Pictures are checked by the classifier {name} at commit {commit[:12]} for what it labels {labels}, and for nothing "
+            "else: violence, hate, likeness of persons and minors are covered only where such a label says so."
+        )
+    return f"{knows} {what} {off}"

@@ -1,49 +1,67 @@
-"""What a caller sends and gets: the names of fal's own text-to-image endpoints, with this package's bounds enforced."""
+"""What a caller sends and gets: the names of fal's own LoRA endpoints, with this package's bounds enforced.
 
-from typing import Annotated, Any, ClassVar, Literal
+Values are read as fal's endpoints read them: "3" and 3.0 are the integer 3, true is 1, unknown fields are ignored.
+"""
 
-from fal.toolkit import FalBaseModel, Field, Image, ImageSizeField
-from fal.toolkit.constraints import ImageSizeConstraints, to_xfal
-from pydantic import BaseModel, Discriminator, Tag, ValidationInfo, create_model, field_validator
+from typing import Any, ClassVar, Literal, TypeVar
+
+from fal.toolkit import FalBaseModel, Field, Image, ImageField
+from fal.toolkit.constraints import ImageValidationConfig, to_xfal
+from pydantic import BaseModel, ValidationInfo, create_model, field_validator
 from pydantic_core import PydanticCustomError
 
+from .fields import package_fields, size_field, unoffered
+from .inputs import MAX_BYTES
 from .pictures import OutputFormat
+from .safety import safety_statement
 from .settings import Limits, Settings
+from .sizes import pixels, work_of
 
-MAX_SEED = 2**32 - 1  # what a JavaScript number holds without loss, with room for seed + index
+_GENERATED = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
 
-PRESETS: dict[str, tuple[int, int]] = {
-    "square_hd": (1024, 1024),
-    "square": (512, 512),
-    "portrait_4_3": (768, 1024),
-    "portrait_16_9": (576, 1024),
-    "landscape_4_3": (1024, 768),
-    "landscape_16_9": (1024, 576),
-}
+MAX_SEED = 2**32 - 1  # a number of JavaScript holds it without loss
 
-
-class ImageSize(BaseModel):
-    """Size of the image in pixels."""
-
-    width: int
-    height: int
+_EXAMPLE_BYTES = (
+    "UklGRmoAAABXRUJQVlA4IF4AAACQAwCdASogACAAPtForU+/prw0KAqr8BoJagCdMoR5aB+RgBigAP7mTy986F+yLyUItFitZXkPvXbSO9YNJM+/7b8l43l5rdbRXS6d"
+    "X2rXquvEByXgGeXYIzEYAAAA"
+)
+EXAMPLE_PICTURE = f"data:image/webp;base64,{_EXAMPLE_BYTES}"  # a 32 x 32 gradient: what the form shows before the first run
 
 
 class Input(FalBaseModel):  # type: ignore[misc]
     """A request. What depends on the package (bounds, defaults, sizes) is filled in by `input_model`: its models are served."""
 
-    FIELD_ORDERS: ClassVar[list[str]] = ["prompt", "image_size", "num_inference_steps", "guidance_scale", "seed", "lora_scale"]
+    FIELD_ORDERS: ClassVar[list[str]] = [
+        "prompt",
+        "negative_prompt",
+        "image_size",
+        "num_inference_steps",
+        "guidance_scale",
+        "seed",
+        "num_images",
+        "lora_scale",
+        "enable_safety_checker",
+        "output_format",
+        "sync_mode",
+        "adapter",
+    ]
     LIMITS: ClassVar[Limits]
 
-    prompt: str = Field(min_length=1, description="What the image shows.", json_schema_extra={"ui": {"important": True}})
+    prompt: str
+    negative_prompt: str
     image_size: Any
     num_inference_steps: int
+    image_url: str | None = None  # both None where there is no picture to start from
+    strength: float | None = None
     guidance_scale: float
     seed: int | None = Field(
         default=None,
         ge=0,
         le=MAX_SEED,
-        description="The same seed and input give the same image; image i uses seed + i. Drawn at random if absent.",
+        description=(
+            "The same seed and input give the same image. Image i uses seed + i, which goes on at 0 after 4294967295. "
+            "Drawn at random if absent."
+        ),
         examples=[0, 42],
     )
     lora_scale: float
@@ -53,24 +71,30 @@ class Input(FalBaseModel):  # type: ignore[misc]
     sync_mode: bool = Field(
         default=False, description="Answer with the images as data URIs instead of links; they are then kept nowhere."
     )
+    adapter: Literal["champion", "challenger"]
 
     @field_validator("prompt")
     @classmethod
-    def _prompt_is_text(cls, prompt: str) -> str:
+    def _says_something(cls, prompt: str) -> str:
         if not prompt.strip():
             raise PydanticCustomError("string_too_short", "The prompt is empty")
-        if any(ord(character) < 32 and character not in "\n\r\t" for character in prompt):
-            raise PydanticCustomError("value_error", "The prompt holds control characters")
-        size = len(prompt.encode("utf-8", "surrogatepass"))
-        if size > cls.LIMITS.max_prompt_bytes:
-            message = "The prompt has {size} bytes, at most {limit} are allowed"
-            raise PydanticCustomError("string_too_long", message, {"size": size, "limit": cls.LIMITS.max_prompt_bytes})
         return prompt
+
+    @field_validator("prompt", "negative_prompt")
+    @classmethod
+    def _is_text(cls, text: str) -> str:
+        if any(ord(character) < 32 and character not in "\n\r\t" for character in text):
+            raise PydanticCustomError("value_error", "The text holds control characters")
+        size = len(text.encode("utf-8", "surrogatepass"))
+        if size > cls.LIMITS.max_prompt_bytes:
+            message = "The text has {size} bytes, at most {limit} are allowed"
+            raise PydanticCustomError("string_too_long", message, {"size": size, "limit": cls.LIMITS.max_prompt_bytes})
+        return text
 
     @field_validator("image_size")
     @classmethod
     def _area_is_allowed(cls, size: Any) -> Any:
-        width, height = pixels(size)
+        width, height = pixels(size) if size is not None else (0, 0)
         if width * height > cls.LIMITS.max_area:
             message = "{width} x {height} pixels are more than the {limit} allowed"
             raise PydanticCustomError("image_too_large", message, {"width": width, "height": height, "limit": cls.LIMITS.max_area})
@@ -79,30 +103,45 @@ class Input(FalBaseModel):  # type: ignore[misc]
     @field_validator("num_images")
     @classmethod
     def _work_is_allowed(cls, images: int, info: ValidationInfo) -> int:
-        if "image_size" not in info.data or "num_inference_steps" not in info.data:
-            return images  # those have errors of their own
-        width, height = pixels(info.data["image_size"])
-        work = width * height * info.data["num_inference_steps"] * images
+        size, steps = info.data.get("image_size"), info.data.get("num_inference_steps")
+        if size is None or steps is None:
+            return images  # those have errors of their own, or the size is that of a picture that nobody has seen yet
+        work = work_of(*pixels(size), steps, images, change=info.data.get("strength"))
         if work > cls.LIMITS.max_work:
             message = "width x height x steps x images is {work}, at most {limit} is allowed: ask for fewer or smaller images"
             raise PydanticCustomError("work_budget_exceeded", message, {"work": work, "limit": cls.LIMITS.max_work})
         return images
 
 
+class ImageInput(Input):
+    """A request that starts from a picture."""
+
+    FIELD_ORDERS: ClassVar[list[str]] = ["prompt", "image_url", "strength", *Input.FIELD_ORDERS[1:]]
+
+    image_url: str
+    strength: float
+
+
+_Request = TypeVar("_Request", bound=Input)
+
+
 class Undelivered(BaseModel):
     """An image that was asked for and is not part of the answer. It is not billed."""
 
     index: int = Field(description="Its place in the request: it would have used seed + index.", examples=[1])
-    reason: Literal["content_policy", "safety_check_failed", "encode_failed", "upload_failed"]
+    reason: Literal[
+        "content_policy", "safety_check_failed", "drawing_failed", "marking_failed", "encode_failed", "upload_failed"
+    ] = Field(description="Why it is not there.", examples=["content_policy"])
 
 
 class Output(FalBaseModel):  # type: ignore[misc]
-    """An answer. Billed units are the images in `images`, no more."""
+    """An answer. Billed is what `images` holds, no more."""
 
-    FIELD_ORDERS: ClassVar[list[str]] = ["images", "timings", "seed", "has_nsfw_concepts", "prompt"]
+    FIELD_ORDERS: ClassVar[list[str]] = ["images", "timings", "seed", "has_nsfw_concepts", "prompt", "undelivered"]
 
     images: list[Image] = Field(
         description="The delivered images, in the order of the request. What was withheld or failed is not among them.",
+        examples=[[{"url": EXAMPLE_PICTURE, "content_type": "image/webp", "width": 32, "height": 32}]],
     )
     timings: dict[str, float] = Field(description="Seconds spent.", examples=[{"inference": 1.2, "delivery": 0.1}])
     seed: int = Field(description="The seed of the first image asked for.", examples=[42])
@@ -110,116 +149,103 @@ class Output(FalBaseModel):  # type: ignore[misc]
         description="For each image in `images`: whether it was flagged. Flagged images are withheld, so all are false.",
         examples=[[False]],
     )
-    prompt: str = Field(description="The prompt that was used.")
+    prompt: str = Field(description="The prompt that was used.", examples=["a red fox"])
     undelivered: list[Undelivered] = Field(
         description="The images that were asked for, not delivered and not billed.", examples=[[]]
     )
 
 
-def pixels(size: Any) -> tuple[int, int]:
-    """Width and height of an `image_size`, preset or not."""
-    return PRESETS[size] if isinstance(size, str) else (size.width, size.height)
+def picture_field(description: str) -> Any:
+    """`image_url` as the form knows it: a place to drop a file, with the limits that are told before an upload."""
+    return ImageField(
+        description=f"{description} A link (https) or a data URI of a JPEG, PNG or WebP file of at most {MAX_BYTES >> 20} MiB.",
+        examples=[EXAMPLE_PICTURE],
+        json_schema_extra={"ui": {"important": True}, "x-fal": to_xfal(ImageValidationConfig(max_file_size=MAX_BYTES))},
+    )
+
+
+class VerifyInput(FalBaseModel):  # type: ignore[misc]
+    """A picture to be looked at for the marks that this app puts into its own."""
+
+    FIELD_ORDERS: ClassVar[list[str]] = ["image_url"]
+
+    image_url: str = picture_field("The picture to look at. It is not kept.")
+
+
+class Credentials(BaseModel):
+    """The signed manifest (C2PA) of a picture."""
+
+    present: bool = Field(description="Whether there is a manifest.", examples=[True])
+    valid: bool = Field(description="Whether its signature holds and the picture is the one that was signed.", examples=[True])
+    trusted: bool | None = Field(
+        description="Whether the signer is on a list of trust; null where none was asked.", examples=[None]
+    )
+    certificate: Literal["development", "other"] | None = Field(
+        description="development: made for tests, it vouches for nobody.", examples=["other"]
+    )
+    signer: str | None = Field(description="Who signed, as the certificate says.", examples=["a publisher"])
+    source_type: str | None = Field(description="How the manifest says that the picture came about.", examples=[_GENERATED])
+    package: str | None = Field(description="Hash of the package of this app that drew it.", examples=[None])
+    problems: list[str] = Field(description="What does not hold, one line each.", examples=[[]])
+
+
+class Watermark(BaseModel):
+    """The invisible watermark of a picture."""
+
+    present: bool = Field(description="Whether the watermark was found.", examples=[True])
+    score: float = Field(description="How clearly it was found.", examples=[1.0])
+    threshold: float = Field(description="The score from which on it counts as found.", examples=[0.8])
+    package: str | None = Field(description="First digits of the hash of the package that drew it.", examples=[None])
+
+
+class Metadata(BaseModel):
+    """What the picture's own metadata (IPTC) says."""
+
+    present: bool = Field(description="Whether there is a statement.", examples=[True])
+    source_type: str | None = Field(description="How it says that the picture came about.", examples=[_GENERATED])
+
+
+class VerifyOutput(FalBaseModel):  # type: ignore[misc]
+    """Which marks a picture holds. No mark found is no proof that a picture was not generated."""
+
+    FIELD_ORDERS: ClassVar[list[str]] = ["generated", "c2pa", "watermark", "iptc"]
+
+    generated: bool = Field(description="Whether any of the marks says that the picture was generated.", examples=[True])
+    c2pa: Credentials = Field(title="C2PA", description="The signed manifest.")
+    watermark: Watermark = Field(title="Invisible Watermark", description="The invisible watermark.")
+    iptc: Metadata = Field(title="IPTC", description="The statement in the metadata.")
+
+
+def seed_of(seed: int, index: int) -> int:
+    """The seed of image `index` of a request: asked for alone with it, the image is the same."""
+    return (seed + index) % (MAX_SEED + 1)
 
 
 def input_model(settings: Settings) -> type[Input]:
-    """The request as this package allows it: bounds, defaults and examples are those of its settings."""
-    limits, inference = settings.limits, settings.inference
-    fields: dict[str, Any] = {
-        "prompt": (str, _prompt_field(settings)),
-        "image_size": _image_size(settings),
-        "num_inference_steps": (int, Field(default=inference.steps, ge=1, le=limits.max_steps, description="Denoising steps.")),
-        "guidance_scale": (float, _guidance_field(settings)),
-        "lora_scale": (float, _lora_scale_field(settings)),
-        "num_images": (int, Field(default=1, ge=1, le=limits.max_images, description="How many images to make; each is one unit.")),
-        "enable_safety_checker": (bool, Field(default=True, description=safety_note(settings))),
-    }
-    model = create_model("Input", __base__=Input, __module__=__name__, __doc__=f"A request to {settings.name}.", **fields)
-    model.LIMITS = limits
+    """The request for text-to-image as this package allows it: bounds, defaults and examples are those of its settings."""
+    return _bounded(
+        Input, settings, {"image_size": size_field(settings), "image_url": unoffered(None), "strength": unoffered(None)}
+    )
+
+
+def image_input_model(settings: Settings) -> type[ImageInput]:
+    """The request for image-to-image as this package allows it; a size that is left out is the picture's own."""
+    strength: Any = Field(
+        default=0.85,
+        ge=0.01,
+        le=1,
+        allow_inf_nan=False,
+        description="How much of the picture is drawn anew: 1 leaves nothing of it, 0.01 nearly all.",
+        examples=[0.85],
+    )
+    image_url = picture_field("The picture to start from. It is cut at the middle where image_size has another shape.")
+    fields = {"image_size": size_field(settings, own=True), "image_url": (str, image_url), "strength": (float, strength)}
+    return _bounded(ImageInput, settings, fields)
+
+
+def _bounded(base: type[_Request], settings: Settings, fields: dict[str, Any]) -> type[_Request]:
+    doc = f"A request to {settings.name}. {safety_statement(settings)}"
+    all_fields: dict[str, Any] = package_fields(settings) | fields
+    model = create_model(base.__name__, __base__=base, __module__=__name__, __doc__=doc, **all_fields)
+    model.LIMITS = settings.limits
     return model
-
-
-def safety_note(settings: Settings) -> str:
-    """What protects callers here, in one sentence that is true of this package."""
-    if settings.safety.enabled:
-        return (
-            "Images pass a checker unless a request turns it off; what it flags is withheld and not billed. Prompts are filtered."
-        )
-    return "This app has a prompt filter only, which is always on: images are not checked, and this switch has no effect."
-
-
-def _prompt_field(settings: Settings) -> Any:
-    subject = f"{settings.trigger}, a red fox" if settings.trigger else "a red fox"
-    hint = f" Write {settings.trigger!r} to call the trained style." if settings.trigger else ""
-    return Field(
-        min_length=1,
-        max_length=settings.limits.max_prompt_bytes,  # a hint for the form: characters; the validator counts bytes
-        description=f"What the image shows.{hint}",
-        examples=[subject],
-        json_schema_extra={"ui": {"important": True}},
-    )
-
-
-def _guidance_field(settings: Settings) -> Any:
-    return Field(
-        default=settings.inference.guidance_scale,
-        ge=0,
-        le=20,
-        allow_inf_nan=False,
-        description="How closely the image follows the prompt. 0 turns guidance off.",
-    )
-
-
-def _lora_scale_field(settings: Settings) -> Any:
-    return Field(
-        default=settings.adapter.scale,
-        ge=0,
-        le=2,
-        allow_inf_nan=False,
-        description="Strength of the trained style: 0 is the base model, the default is what it was trained and tested for.",
-        examples=[settings.adapter.scale],
-    )
-
-
-def _image_size(settings: Settings) -> tuple[Any, Any]:
-    """Type and field of `image_size`: explicit sides, or one of fal's presets that fit this package's limits."""
-    limits = settings.limits
-    side: Any = Field(ge=limits.min_side, le=limits.max_side, multiple_of=limits.multiple)
-    size = create_model(
-        "ImageSize", __base__=ImageSize, __module__=__name__, __doc__=ImageSize.__doc__, width=(int, side), height=(int, side)
-    )
-    default = (settings.default_size.width, settings.default_size.height)
-    presets = {name: sides for name, sides in PRESETS.items() if limits.allows(*sides)}
-    named = next((name for name, sides in presets.items() if sides == default), None)
-    kind: Any = size
-    if presets:
-        literal: Any = Literal[tuple(presets)]
-        kind = Annotated[Annotated[size, Tag("size")] | Annotated[literal, Tag("preset")], Discriminator(_size_tag)]
-    field = ImageSizeField(
-        default=named or size(width=default[0], height=default[1]),
-        description=f"Size of the image. Sides from {limits.min_side} to {limits.max_side} in steps of {limits.multiple}.",
-        json_schema_extra=_any_of(limits),
-    )
-    return kind, field
-
-
-def _size_tag(value: Any) -> str:
-    return "preset" if isinstance(value, str) else "size"
-
-
-def _any_of(limits: Limits) -> Any:
-    """Schema changes for the playground: it knows `anyOf` for sizes, and reads limits from `x-fal`."""
-    constraints = ImageSizeConstraints(
-        min_width=limits.min_side,
-        min_height=limits.min_side,
-        max_width=limits.max_side,
-        max_height=limits.max_side,
-        max_area=limits.max_area,
-        multiple_of=limits.multiple,
-    )
-
-    def change(schema: dict[str, Any]) -> None:
-        if "oneOf" in schema:
-            schema["anyOf"] = schema.pop("oneOf")
-        schema.update({"x-fal": to_xfal(constraints), "ui": {"important": True}})
-
-    return change

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from .billing import BillingUnit
 from .errors import SettingsError
 
 PACKAGE_VARIABLE = "LORASMITH_PACKAGE"
+OPENNSFW = "opennsfw"  # the checker by default
 
 Positive = Annotated[int, Field(ge=1)]
 
@@ -99,14 +100,24 @@ class Safety(_Part):
     """Which checker must pass every image, and whether a caller may go without it; the prompt filter is always on.
 
     checker: `opennsfw` (in the app's requirements), or `owner/name@commit`, an image classifier of transformers on the Hub.
-    `unsafe` are its labels that withhold a picture, where their scores together reach `threshold`.
+    `unsafe` are its labels that withhold a picture, where their scores together reach `threshold`. `deny` are words that refuse a
+    prompt beside the app's own.
     """
 
     enabled: bool = False
     optional: bool = False
-    checker: str = "opennsfw"
+    checker: str = Field(OPENNSFW, pattern=rf"^({OPENNSFW}|[A-Za-z0-9][A-Za-z0-9_.-]*/[A-Za-z0-9_.-]+@[0-9a-f]{{40}})$")
     threshold: float = Field(0.8, gt=0, lt=1)
-    unsafe: tuple[str, ...] = ("nsfw",)
+    unsafe: tuple[str, ...] = Field(("nsfw",), min_length=1)
+    deny: tuple[str, ...] = ()
+
+    @field_validator("deny")
+    @classmethod
+    def _denies_something(cls, deny: tuple[str, ...]) -> tuple[str, ...]:
+        for phrase in deny:
+            if not any(map(str.isalnum, phrase)):
+                raise ValueError(f"deny holds {phrase!r}, which has neither letter nor digit and would refuse nothing")
+        return deny
 
 
 class Marking(_Part):

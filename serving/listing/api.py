@@ -21,10 +21,15 @@ INPUT = (
     ("guidance_scale", "number", "How closely the picture follows the prompt."),
     ("seed", "integer", "The same seed and input give the same picture; drawn at random if absent."),
     ("lora_scale", "number", "Strength of the trained style; zero is the base."),
-    ("num_images", "integer", "How many pictures; each is one unit."),
+    ("num_images", "integer", "How many pictures; what is delivered of them is billed."),
     ("enable_safety_checker", "boolean", "Whether the picture checker, where there is one, is on."),
     ("output_format", "jpeg, png or webp", "File format."),
     ("sync_mode", "boolean", "Answer with data URIs instead of links."),
+)
+NEGATIVE = ("negative_prompt", "string", "What the picture should not show.")
+FROM_A_PICTURE = (
+    ("image_url", "https link or data URI", "At /image-to-image, where it is needed: the picture to start from."),
+    ("strength", "number", "At /image-to-image: how far from that picture the result may go."),
 )
 
 
@@ -35,9 +40,16 @@ def api_of(documents: Mapping[str, Any]) -> Api:
         Parameter(
             name=name, type=kind, description=text, required=name == "prompt", default=given.get(name), bounds=within.get(name)
         )
-        for name, kind, text in INPUT
+        for name, kind, text in fields(documents.get("settings"))
     )
     return Api(input=rows, output=tuple(Parameter(name=name, type=kind, description=text) for name, kind, text in OUTPUT))
+
+
+def fields(settings: Mapping[str, Any] | None) -> tuple[tuple[str, str, str], ...]:
+    """Those that every package has, and those of this package's pipeline."""
+    pipeline = (settings or {}).get("pipeline") or {}
+    negative = (NEGATIVE,) if pipeline.get("negative_prompt") else ()
+    return (INPUT[0], *negative, *INPUT[1:], *(FROM_A_PICTURE if pipeline.get("image_to_image") else ()))
 
 
 def defaults(documents: Mapping[str, Any]) -> dict[str, str]:

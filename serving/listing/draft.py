@@ -13,7 +13,7 @@ from serving.listing.api import api_of
 from serving.listing.errors import ListingError
 from serving.listing.examples import Examples, collected
 from serving.listing.facts import facts_of, figure
-from serving.listing.gallery import Progress, Shot
+from serving.listing.gallery import Progress, Shot, unit_of
 from serving.listing.licence import licence_of
 from serving.listing.model import (
     Contact,
@@ -106,7 +106,7 @@ def assembled(
     return Listing(
         endpoint_id=endpoint,
         metadata=metadata_of(endpoint, documents, texts, licence, made.examples[0].output.file),
-        pricing=price(texts.price_usd, cost),
+        pricing=price(texts.price_usd, cost, unit_of(documents.get("settings"))),
         examples=made.examples,
         api=api_of(documents),
         facts=facts_of(documents),

@@ -4,6 +4,9 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from serving.app.marking import statement_of as statement_of_marks
+from serving.app.safety import statement_of
+from serving.app.settings import Marking, Safety
 from serving.listing.errors import ListingError
 from serving.listing.model import Evaluation, Facts, Figure, HeldOut, TrainingData
 
@@ -31,11 +34,7 @@ def facts_of(documents: Documents) -> Facts:
         },
         limits=limits(resolution, documents),
         safety=safety(settings),
-        marking=(
-            "Pictures leave without a machine-readable mark: neither signed metadata nor an invisible watermark is in this "
-            "release. It is to be added before callers are served where the law asks for it; until then, say that pictures "
-            "are generated."
-        ),
+        marking=marking(settings),
     )
 
 
@@ -121,11 +120,16 @@ def always_triggered(documents: Documents) -> bool:
 
 
 def safety(settings: Mapping[str, Any] | None) -> str:
+    """What protects callers, what it does not cover, and whether a caller may turn it off: in the app's own words."""
     if settings is None:
         return "How the app checks prompts and pictures is not stated in this draft: ask before listing."
-    if settings.get("safety", {}).get("enabled"):
-        return "A prompt filter is always on, and every picture passes a checker: what it flags is withheld and not billed."
-    return "A prompt filter is always on. Pictures are not checked by a classifier in this release."
+    return statement_of(Safety.model_validate(settings.get("safety") or {}))
+
+
+def marking(settings: Mapping[str, Any] | None) -> str:
+    """What marks a picture as generated, and with whose certificate; an old package has no marks."""
+    marked = (settings or {}).get("marking") or {"enabled": False}
+    return statement_of_marks(Marking.model_validate(marked))
 
 
 def figure(documents: Documents, receipt: str, pointer: str, shown: str) -> Figure:

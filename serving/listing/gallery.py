@@ -16,6 +16,7 @@ from typing import Any, Protocol
 
 from PIL import Image, UnidentifiedImageError
 
+from serving.app.billing import BillingUnit, Delivered, units_for
 from serving.listing.errors import GalleryError
 
 DATA_URI = re.compile(r"data:image/[\w.+-]+;base64,(?P<payload>[A-Za-z0-9+/=\s]+)\Z")
@@ -96,7 +97,13 @@ def size_to_ask(bucket: Sequence[int] | None, settings: Mapping[str, Any] | None
     return ((width, height) if allowed else None), allowed
 
 
-def photographed(shots: Sequence[Shot], *, out: Path, call: Call, progress: Progress) -> None:
+def unit_of(settings: Mapping[str, Any] | None) -> BillingUnit:
+    """What one unit of a package is, by its settings."""
+    unit: BillingUnit = ((settings or {}).get("billing") or {}).get("unit", "image")
+    return unit
+
+
+def photographed(shots: Sequence[Shot], *, out: Path, call: Call, progress: Progress, unit: BillingUnit = "image") -> None:
     """Call the app once a shot; the pictures and calls.json into the empty folder `out`.
 
     GalleryError, one line, where a call fails or bills other than what it delivered.
@@ -110,7 +117,7 @@ def photographed(shots: Sequence[Shot], *, out: Path, call: Call, progress: Prog
     for index, asked in enumerate(shots):
         progress(f"example {index + 1} of {len(shots)}: {one_line(asked.prompt)}")
         arguments = arguments_of(asked)
-        pictures, units = delivered(call(arguments), asked)
+        pictures, units = delivered(call(arguments), asked, unit)
         png = as_png(pictures[0])[0]
         file = f"{index:02d}-{slug(asked.prompt)}.png"
         (out / file).write_bytes(png)
@@ -127,8 +134,8 @@ def arguments_of(asked: Shot) -> dict[str, Any]:
     return {"prompt": asked.prompt, "seed": asked.seed, "num_images": 1, "output_format": "png", "sync_mode": True, **size}
 
 
-def delivered(called: Called, asked: Shot) -> tuple[list[Image.Image], int]:
-    """Decoded pictures of one call and the units billed for them; they must be equal, and at least one."""
+def delivered(called: Called, asked: Shot, unit: BillingUnit = "image") -> tuple[list[Image.Image], int]:
+    """Decoded pictures of one call, at least one, and the units billed for them, which must be those that they are worth."""
     where = f"example {one_line(asked.prompt)!r}, seed {asked.seed}"
     if called.status != 200:
         raise GalleryError(f"{where}: the app answered {called.status} ({reason(called.body)}); look at its log, then draft again")
@@ -139,9 +146,11 @@ def delivered(called: Called, asked: Shot) -> tuple[list[Image.Image], int]:
             f"{where}: got x-fal-billable-units {called.units!r}, a whole number is needed; deploy the app as packaged"
         )
     units = int(float(called.units))
-    if units != len(pictures):
+    owed = units_for([Delivered(index=n, width=each.width, height=each.height) for n, each in enumerate(pictures)], unit)
+    if units != owed:
         raise GalleryError(
-            f"{where}: {units} units billed for {len(pictures)} pictures delivered; do not list an app that bills so"
+            f"{where}: {units} units billed for {len(pictures)} pictures delivered, {owed} by {unit}; "
+            "do not list an app that bills so"
         )
     if not pictures:
         raise GalleryError(f"{where}: no picture was delivered (withheld by the safety check?); hold other names out")

@@ -86,7 +86,8 @@ class Cost(Part):
 
 
 class Pricing(Part):
-    unit: Literal["image"] = "image"
+    unit: Literal["image", "megapixel", "request"] = "image"
+    meaning: str = Field("one delivered image", description="What one unit is")
     unit_price_usd: float | None = None
     currency: Literal["USD"] = "USD"
     basis: Literal["asked by the author", "break-even", "to be agreed"]

@@ -1,8 +1,21 @@
 """What to ask for one unit: the author's word, a measured break-even, or an honest blank. Pure."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
+from serving.app.billing import BillingUnit
 from serving.listing.model import Cost, Pricing
+
+MEANINGS: Mapping[BillingUnit, str] = {
+    "image": "one delivered image",
+    "megapixel": "one megapixel (1024 x 1024 pixels) of a delivered image, each image's rounded up by itself",
+    "request": "one answered request, however many images it delivered; without an image it is none",
+}
+FLAT: Mapping[BillingUnit, str] = {
+    "image": "The area of an image is capped, so that a flat price holds.",
+    "megapixel": "The price follows the size of the images.",
+    "request": "Number and area of a request's images are capped, so that a flat price holds.",
+}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -15,24 +28,24 @@ class MeasuredCost:
     usd_per_second_source: str
 
 
-def price(asked_usd: float | None, measured: MeasuredCost | None) -> Pricing:
-    """Price of one delivered image. Without the author's word or a measured cost it is null, never a guess."""
+def price(asked_usd: float | None, measured: MeasuredCost | None, unit: BillingUnit = "image") -> Pricing:
+    """Price of one billable unit. Without the author's word or a measured cost it is null, never a guess."""
+    about = {"unit": unit, "meaning": MEANINGS[unit]}
     cost = cost_of(measured) if measured else None
     if asked_usd is not None:
         rationale = f"Asked by the author. {compared(asked_usd, cost)}"
         return Pricing(
-            unit_price_usd=asked_usd, basis="asked by the author", label=dollars(asked_usd), rationale=rationale, cost=cost
+            **about, unit_price_usd=asked_usd, basis="asked by the author", label=dollars(asked_usd), rationale=rationale, cost=cost
         )
     if cost is not None:
         rationale = f"{derived(cost)} Idle runners, cold starts and margin are not in it: they are to be agreed with fal."
-        return Pricing(
-            unit_price_usd=cost.usd_per_unit, basis="break-even", label=dollars(cost.usd_per_unit), rationale=rationale, cost=cost
-        )
+        label = dollars(cost.usd_per_unit)
+        return Pricing(**about, unit_price_usd=cost.usd_per_unit, basis="break-even", label=label, rationale=rationale, cost=cost)
     rationale = (
         "No GPU time was measured for this release, so there is no cost to base a price on yet. "
-        "One unit is one delivered image, and the area of an image is capped, so that a flat price holds."
+        f"One unit is {MEANINGS[unit]}. {FLAT[unit]}"
     )
-    return Pricing(basis="to be agreed", label="To be agreed", rationale=rationale)
+    return Pricing(**about, basis="to be agreed", label="To be agreed", rationale=rationale)
 
 
 def cost_of(measured: MeasuredCost) -> Cost:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ def require_duties(folder: Path, verdict: Mapping[str, Any], *, name: str) -> No
     """Raise DutyOpen, one line, for the first duty of the verdict that the package in `folder` does not fulfil.
 
     duties.json says which files fulfil a duty; each must be there, not empty, and have the recorded hash. Lines for the listing
-    must stand in the model card, a setting in settings.json, and `name` must begin as a licence's rule for names wants it.
+    must stand in the model card, settings in settings.json, and `name` must begin as a licence's rule for names wants it.
     """
     recorded = _record(folder, verdict)
     asked = {duty for use in _PAID for duty in verdict["uses"].get(use, {}).get("duties", ())}
@@ -58,7 +58,7 @@ def _lack(row: Mapping[str, Any], done: Mapping[str, Any] | None, folder: Path, 
         return str(row["open"] or (done or {}).get("open") or f"{RECORD} says nothing of it; write the notices again")
     hashes = {file["path"]: file["sha256"] for file in done["files"]}
     if row["by"] == "setting":
-        return _unset(folder, done.get("setting"))
+        return _unset(folder, done.get("settings"))
     for file in row["files"]:
         if lack := _unlike(folder, file, hashes.get(file)):
             return lack
@@ -84,18 +84,18 @@ def _unlike(folder: Path, file: str, recorded: str | None) -> str:
     return ""
 
 
-def _unset(folder: Path, setting: Mapping[str, Any] | None) -> str:
-    """What is wrong with a setting that fulfils a duty."""
-    if not setting:
-        return f"{RECORD} does not name its setting; write the notices again"
-    value: Any = json.loads((folder / setting["file"]).read_text(encoding="utf-8"))
-    for part in str(setting["pointer"]).strip("/").split("/"):
-        value = value.get(part) if isinstance(value, dict) else None
-    return (
-        ""
-        if value == setting["equals"]
-        else f"{setting['file']} has {setting['pointer']} {value!r}; it must be {setting['equals']!r}"
-    )
+def _unset(folder: Path, settings: Sequence[Mapping[str, Any]] | None) -> str:
+    """What is wrong with the settings that fulfil a duty together."""
+    if not settings:
+        return f"{RECORD} does not name its settings; write the notices again"
+    for setting in settings:
+        value: Any = json.loads((folder / setting["file"]).read_text(encoding="utf-8"))
+        for part in str(setting["pointer"]).strip("/").split("/"):
+            value = value.get(part) if isinstance(value, dict) else None
+        if value != setting["equals"]:
+            found = f"{setting['file']} has {setting['pointer']} {value!r}, it must be {setting['equals']!r}"
+            return f"{found}; {setting['remedy']}"
+    return ""
 
 
 def _misnamed(name: str, prefixes: list[str]) -> str:

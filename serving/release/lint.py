@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ast
+import json
 import tomllib
 from pathlib import Path
 from typing import Any
 
+from serving.release.app_toml import C2PA_SECRETS, SECRETS
 from serving.release.weights import MAX_FILE, PICKLES
 
 # Keys of [tool.fal.apps.NAME] that fal 1.83 reads; a test holds this list against fal's own parser.
@@ -31,7 +33,8 @@ def lint(folder: Path) -> list[str]:
         ((_, app),) = toml["tool"]["fal"]["apps"].items()
     except (OSError, ValueError, KeyError) as error:
         return [f"pyproject.toml must hold exactly one [tool.fal.apps.NAME] ({error})"]
-    return [*_settings(app), *_requirements(app), *_files(folder, app), *_entry_point(folder, app)]
+    about_app = [*_settings(app), *_secrets(folder, app), *_requirements(app)]
+    return [*about_app, *_files(folder, app), *_promised(folder, app), *_entry_point(folder, app)]
 
 
 def _settings(app: dict[str, Any]) -> list[str]:
@@ -42,6 +45,24 @@ def _settings(app: dict[str, Any]) -> list[str]:
         findings.append("machine_type is missing: fal would choose a small CPU machine")
     if app.get("health_check", {}).get("method", "POST") != "POST":
         findings.append("health_check.method must be POST or absent: fal.App endpoints answer POST only")
+    return findings
+
+
+def _secrets(folder: Path, app: dict[str, Any]) -> list[str]:
+    """The runner gets the secrets that these settings need, all of them and no others."""
+    if "secrets" not in app:
+        return ["secrets is missing: the runner would get all of the account's, name those it needs or none"]
+    named = {str(name) for name in app["secrets"]}
+    findings = [f"secret {name!r} is read by nothing in the app" for name in sorted(named - SECRETS)]
+    try:
+        marking = json.loads((folder / "settings.json").read_text(encoding="utf-8")).get("marking", {})
+    except (OSError, ValueError):
+        return findings  # that the file lacks is found with the files
+    signs = bool(marking.get("enabled")) and marking.get("certificate") == "secret"
+    findings += [f"secret {name!r} is missing: settings.json signs with it" for name in C2PA_SECRETS if signs and name not in named]
+    findings += [
+        f"secret {name!r} is of no use: settings.json signs without" for name in C2PA_SECRETS if not signs and name in named
+    ]
     return findings
 
 
@@ -66,6 +87,32 @@ def _files(folder: Path, app: dict[str, Any]) -> list[str]:
     return findings
 
 
+def _promised(folder: Path, app: dict[str, Any]) -> list[str]:
+    """Files that these settings speak of: the second adapter, and what acceleration was measured to do to pictures."""
+    try:
+        settings = json.loads((folder / "settings.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return []  # that the file lacks is found with the files
+    named = app.get("app_files", [])
+    findings = []
+    if settings.get("challenger") and "challenger.safetensors" not in named:
+        findings.append("app_files does not name 'challenger.safetensors', which settings.json promises")
+    acceleration = settings.get("acceleration") or {}
+    if acceleration.get("first_block_cache") or acceleration.get("fp8"):
+        findings += _measured(folder / "quality.json", acceleration)
+    return findings
+
+
+def _measured(path: Path, acceleration: dict[str, Any]) -> list[str]:
+    try:
+        worst = json.loads(path.read_text(encoding="utf-8"))["worst"]
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        return [f"quality.json does not tell how acceleration was measured ({error}): build the package anew"]
+    if worst != acceleration.get("quality"):
+        return [f"settings.json says of acceleration {acceleration.get('quality')}, quality.json {worst}: build the package anew"]
+    return []
+
+
 def _entry_point(folder: Path, app: dict[str, Any]) -> list[str]:
     """The class that the toml names: it must be there, and what it sets must stand in the toml, where alone it is read."""
     entry = str(app.get("python_entry_point", ""))
@@ -84,6 +131,8 @@ def _entry_point(folder: Path, app: dict[str, Any]) -> list[str]:
         f"class {name} sets {key!r}, which must stand in the toml: it is not read from the class"
         for key in _unread(classes[0], app)
     ]
+    if _is_async(classes[0]) and int(app.get("max_multiplexing", 1)) < 2:
+        findings.append("max_multiplexing must be at least 2: requests meet in a batch only where a runner holds several")
     if (checked := _health_path(classes[0])) != app.get("health_check", {}).get("path"):
         findings.append(f"health_check.path must be {checked!r}, the endpoint that has a health check, or fal never asks it")
     return findings
@@ -99,8 +148,26 @@ def _unread(cls: ast.ClassDef, app: dict[str, Any]) -> list[str]:
 
 def _health_path(cls: ast.ClassDef) -> str | None:
     """Path of the endpoint that is declared with a health check."""
-    decorators = (decorator for node in cls.body if isinstance(node, ast.FunctionDef) for decorator in node.decorator_list)
-    for call in decorators:
-        if isinstance(call, ast.Call) and any(word.arg == "health_check" for word in call.keywords) and call.args:
+    for call in _endpoints(cls).values():
+        if any(word.arg == "health_check" for word in call.keywords) and call.args:
             return str(ast.literal_eval(call.args[0]))
     return None
+
+
+def _is_async(cls: ast.ClassDef) -> bool:
+    """Whether any endpoint but the health check is async."""
+    return any(
+        isinstance(node, ast.AsyncFunctionDef) and not any(word.arg == "health_check" for word in call.keywords)
+        for node, call in _endpoints(cls).items()
+    )
+
+
+def _endpoints(cls: ast.ClassDef) -> dict[ast.FunctionDef | ast.AsyncFunctionDef, ast.Call]:
+    """Methods that the SDK serves, each with its decorator."""
+    methods = (node for node in cls.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
+    return {
+        node: call
+        for node in methods
+        for call in node.decorator_list
+        if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) and call.func.attr == "endpoint"
+    }

@@ -14,7 +14,7 @@ from typing import Any
 
 import serving.app
 from serving.app.settings import Adapter, Base, Inference, Limits, Pipeline, Settings, Size
-from serving.release.app_toml import AppSettings, app_toml
+from serving.release.app_toml import AppSettings, app_toml, secrets_of
 from serving.release.duties import require_duties
 from serving.release.errors import NotPermitted, PackageError, Tampered
 from serving.release.lint import lint
@@ -51,12 +51,15 @@ def build_package(
     settings: AppSettings,
     out: Path,
     model_card: str | None = None,
+    challenger: Path | None = None,
+    quality: Mapping[str, Any] | None = None,
 ) -> Package:
     """Write the package of an AdapterBundle into the empty folder `out`.
 
     base: folder with the base's weights, packed with it; None takes them from the Hub at `base_revision` (40 hex digits).
-    notices: folder with NOTICE, duties.json, bom.json and what else the duties of the verdict ask for. Raises NotPermitted
-    (licence), DutyOpen (a duty that nothing fulfils) and PackageError (the rest).
+    notices: folder with NOTICE, duties.json, bom.json and what else the duties of the verdict ask for. challenger: bundle of a
+    second adapter that callers may ask for. quality: how far accelerated pictures are from exact ones, in full. Raises
+    NotPermitted (licence), DutyOpen (a duty that nothing fulfils) and PackageError (the rest).
     """
     require_permission(verdict, base_ref)
     if out.exists() and any(out.iterdir()):
@@ -70,10 +73,16 @@ def build_package(
     _copy_notices(notices, out)
     _write_json(out / "verdict.json", {key: value for key, value in verdict.items() if key not in _FETCHED})
     _write(out / "MODEL_CARD.md", model_card if model_card is not None else _model_card(settings.name, base_ref, manifest, verdict))
-    described = _app_settings(settings, manifest, base=base, base_ref=base_ref, base_revision=base_revision)
-    _write_json(out / "settings.json", described.model_dump(by_alias=True))
+    if quality is not None:
+        _write_json(out / "quality.json", quality)
+    second = _challenger(challenger, manifest, out) if challenger else None
+    described = package_settings(settings, manifest, base=base, base_ref=base_ref, base_revision=base_revision, challenger=second)
+    _write_json(out / "settings.json", described.model_dump(mode="json", by_alias=True))
     require_duties(out, verdict, name=settings.name)
-    _write(out / "pyproject.toml", app_toml(settings, entry_point=f"{APP_FOLDER}.app:LoraApp", files=_runtime_files(out)))
+    gated = [str(node["id"]) for node in verdict.get("nodes", ()) if node.get("gated")]
+    secrets = secrets_of(described, gated=gated)
+    toml = app_toml(settings, entry_point=f"{APP_FOLDER}.app:LoraApp", files=_runtime_files(out), secrets=secrets)
+    _write(out / "pyproject.toml", toml)
     package = _seal(settings.name, out)
     if findings := lint(out):
         raise PackageError(f"package {out} is not fit for fal: {findings[0]}")
@@ -128,8 +137,23 @@ def _bundle_manifest(bundle: Path) -> dict[str, Any]:
     return manifest
 
 
-def _app_settings(
-    settings: AppSettings, manifest: Mapping[str, Any], *, base: Path | None, base_ref: str, base_revision: str | None
+def _challenger(bundle: Path, champion: Mapping[str, Any], out: Path) -> Adapter:
+    """The second adapter's file into the package; it must be for the same family as the first."""
+    manifest = _bundle_manifest(bundle)
+    if manifest["family"] != champion["family"]:
+        raise PackageError(f"challenger {bundle} is for {manifest['family']}, the champion for {champion['family']}: use one base")
+    _copy(bundle / "adapter.safetensors", out / "challenger.safetensors")
+    return Adapter(sha256=manifest["adapter_sha256"], scale=float(manifest.get("scale", 1.0)))
+
+
+def package_settings(
+    settings: AppSettings,
+    manifest: Mapping[str, Any],
+    *,
+    base: Path | None,
+    base_ref: str,
+    base_revision: str | None,
+    challenger: Adapter | None = None,
 ) -> Settings:
     """settings.json: what the job says, and where it is silent what the bundle recommends."""
     if base is None and not _REVISION.fullmatch(base_revision or ""):
@@ -145,22 +169,32 @@ def _app_settings(
             family=manifest["family"],
             base=packed or Base(kind="hub", ref=base_ref, revision=base_revision),
             adapter=Adapter(sha256=manifest["adapter_sha256"], scale=scale),
+            challenger=challenger,
             trigger=manifest.get("trigger"),
             inference=settings.inference or Inference(**manifest["inference"]),
             pipeline=settings.pipeline,
             limits=settings.limits,
             default_size=settings.default_size,
             request_timeout=settings.request_timeout,
+            termination_grace=settings.termination_grace,
+            warm_up=settings.warm_up,
+            billing=settings.billing,
+            safety=settings.safety,
+            marking=settings.marking,
+            batching=settings.batching,
+            acceleration=settings.acceleration,
+            logs=settings.logs,
         )
     except (ValueError, KeyError, TypeError) as error:
         raise PackageError(f"app settings do not fit: {' '.join(str(error).split())}") from error
 
 
 def _copy_app(target: Path) -> None:
-    """serving/app as it stands: the package holds the app that was tested here."""
+    """serving/app as it stands, its data files too: the package holds the app that was tested here."""
     source = Path(serving.app.__path__[0])
-    for path in sorted(source.rglob("*.py")):
-        _copy(path, target / path.relative_to(source))
+    for path in sorted(source.rglob("*")):
+        if path.is_file() and "__pycache__" not in path.parts:
+            _copy(path, target / path.relative_to(source))
 
 
 def _copy_notices(notices: Path, out: Path) -> None:

@@ -1,4 +1,4 @@
-"""The smoke test of a deployed app: who is let in, what runs, and that units billed are images delivered."""
+"""The smoke test of a deployed app: who is let in, what runs, and that units billed are those of the images delivered."""
 
 from __future__ import annotations
 
@@ -9,16 +9,18 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from serving.app.billing import BillingUnit, Delivered, units_for
 from serving.release.errors import PlatformTimeout, PlatformUnreachable, SmokeFailed
 from serving.release.platform import Called, Caller, Platform
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SmokePlan:
-    """Golden requests; each is asked for `images` images unless it says `num_images` itself."""
+    """Golden requests; each is asked for `images` images unless it says `num_images` itself. `unit` is what the app bills by."""
 
     arguments: Sequence[Mapping[str, Any]]
     images: int = 2
+    unit: BillingUnit = "image"
 
 
 def smoke_test(
@@ -27,7 +29,7 @@ def smoke_test(
     """Evidence that the app in this environment runs this package and bills what it delivers; raises SmokeFailed.
 
     {"health", "unauthenticated_status", "wrong_key_status", "caller", "requests": [{"request_id", "images", "units", "seconds"}],
-    "images", "units", "seconds", "invalid": {"status", "units"}}
+    "images", "unit", "units", "seconds", "invalid": {"status", "units"}}
     """
     if not plan.arguments:
         raise SmokeFailed(f"smoke test of {app!r} has no golden request; give SmokePlan at least one")
@@ -41,13 +43,14 @@ def smoke_test(
     for number, arguments in enumerate(golden, start=1):
         progress(f"{where}: golden request {number} of {len(golden)}")
         answer = platform.call(app, arguments, environment=environment, key=caller)
-        requests.append(_check_delivery(platform, answer, arguments["num_images"], where))
+        requests.append(_check_delivery(platform, answer, arguments["num_images"], plan.unit, where))
     evidence["invalid"] = _check_refusal(
         platform.call(app, {**golden[0], "num_images": -1}, environment=environment, key=caller), where
     )
     return evidence | {
         "requests": requests,
         "images": sum(request["images"] for request in requests),
+        "unit": plan.unit,
         "units": sum(request["units"] for request in requests),
         "seconds": round(sum(request["seconds"] for request in requests), 3),
     }
@@ -96,8 +99,8 @@ def _check_strangers(
     return statuses
 
 
-def _check_delivery(platform: Platform, answer: Called, asked: int, where: str) -> dict[str, Any]:
-    """One golden request: as many decodable images as asked for, and exactly that many units."""
+def _check_delivery(platform: Platform, answer: Called, asked: int, unit: BillingUnit, where: str) -> dict[str, Any]:
+    """One golden request: as many decodable images as asked for, and exactly the units that they are worth."""
     if answer.status != 200:
         raise SmokeFailed(
             f"{where}: golden request {answer.request_id} was answered {answer.status} ({_detail(answer)}), expected 200"
@@ -105,9 +108,11 @@ def _check_delivery(platform: Platform, answer: Called, asked: int, where: str) 
     pictures = answer.body.get("images")
     if not isinstance(pictures, list):
         raise SmokeFailed(f"{where}: golden request {answer.request_id} was answered without a list of images")
+    delivered = []
     for number, picture in enumerate(pictures, start=1):
         try:
-            _decode(picture_bytes(platform, picture))
+            width, height = _size(picture_bytes(platform, picture))
+            delivered.append(Delivered(index=number - 1, width=width, height=height))
         except (PlatformUnreachable, PlatformTimeout):
             raise  # says nothing about the app: the next run looks again
         except (ValueError, OSError, SyntaxError) as error:  # the last is what the PNG reader says of broken files
@@ -117,15 +122,15 @@ def _check_delivery(platform: Platform, answer: Called, asked: int, where: str) 
             f"{where}: golden request {answer.request_id} asked for {asked} images and got {len(pictures)}; "
             f"not delivered: {answer.body.get('undelivered', 'nothing is said about it')}"
         )
-    if answer.units != str(len(pictures)):
+    if answer.units != str(owed := units_for(delivered, unit)):
         raise SmokeFailed(
             f"{where}: golden request {answer.request_id} delivered {len(pictures)} images "
-            f"and billed {answer.units!r} units; they must be equal"
+            f"and billed {answer.units!r} units, {owed} by {unit}; they must be equal"
         )
     return {
         "request_id": answer.request_id,
         "images": len(pictures),
-        "units": int(answer.units),
+        "units": owed,
         "seconds": round(answer.seconds, 3),
     }
 
@@ -138,11 +143,13 @@ def _check_refusal(answer: Called, where: str) -> dict[str, Any]:
     return {"status": answer.status, "units": answer.units}
 
 
-def _decode(data: bytes) -> None:
+def _size(data: bytes) -> tuple[int, int]:
+    """Width and height of a picture that decodes to the last pixel."""
     from PIL import Image  # here, so that looking at a platform does not load an imaging library
 
     with Image.open(io.BytesIO(data)) as picture:
         picture.load()
+        return picture.size
 
 
 def _detail(answer: Called) -> str:

@@ -158,6 +158,16 @@ class ControlPlane(proto.IsolateControllerServicer):  # type: ignore[misc]
             self._fleet.drop_pickle(revision.id)
         return proto.DeleteApplicationResult()
 
+    async def SetSecret(self, request: Any, context: Any) -> Any:
+        value = request.value if request.HasField("value") else None
+        self._state.put_secret(self._account(context).nickname, request.environment_name or MAIN, request.name, value)
+        return proto.SetSecretResponse()
+
+    async def ListSecrets(self, request: Any, context: Any) -> Any:
+        environment = request.environment_name or MAIN
+        names = self._state.secrets(self._account(context).nickname, environment)
+        return proto.ListSecretsResponse(secrets=[proto.Secret(name=name, environment_name=environment) for name in sorted(names)])
+
     async def ListEnvironments(self, request: Any, context: Any) -> Any:
         rows = self._state.environments(self._account(context).nickname)
         infos = [_environment(MAIN, "", 0.0), *(_environment(row["name"], row["description"], row["created_at"]) for row in rows)]

@@ -8,16 +8,17 @@ import traceback
 import uuid
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from .agent_process import AgentProcess, Job, RunnerLog
 from .errors import NotFound, RunnerFailed
-from .runners import Runner, runner_environment
+from .runners import GRACE_SECONDS, Runner, runner_environment
 from .state import Alias, Revision, State, stage_key
 
 KEEP_ALIVE_SECONDS = 60
 SWEEP_SECONDS = 0.5
-DRAIN_SECONDS = 30.0
+SETTLE_SECONDS = 0.2
 
 
 class Fleet:
@@ -51,10 +52,11 @@ class Fleet:
         return [runner for key, runner in self._runners.items() if runner.alive and revision_id in (None, key)]
 
     def retire(self, revision_id: str) -> None:
-        """Stop the revision's runner once its requests are answered, without waiting for it here."""
+        """Tell the revision's runner to end: it answers what it has, within its grace. Nobody waits for it here."""
         runner = self._runners.pop(revision_id, None)
         if runner is not None:
-            task = asyncio.create_task(self._drain(runner))
+            runner.lost()
+            task = asyncio.create_task(self._end(runner))
             self._retiring.add(task)
             task.add_done_callback(self._retiring.discard)
 
@@ -72,7 +74,7 @@ class Fleet:
         if pickled is not None:
             self.keep_pickle(name, pickled)
         job = await self._job(name, files, entrypoint=entrypoint, owner=owner, app=name)
-        log = RunnerLog(self._log_path(name), secrets=self._secrets(owner))
+        log = RunnerLog(self._log_path(name), secrets=self._key_of(owner))
         process = AgentProcess(job, log)
         try:
             await process.start()
@@ -96,11 +98,10 @@ class Fleet:
         """For ever: drop dead runners, stop idle ones, check the health of the rest."""
         while True:
             await asyncio.sleep(SWEEP_SECONDS)
-            for key, runner in list(self._runners.items()):
-                try:
-                    await self._look_after(key, runner)
-                except Exception:
-                    traceback.print_exc()  # into the daemon's log: one runner's trouble is not the others'
+            looks = [self._look_after(key, runner) for key, runner in self._runners.items()]
+            for result in await asyncio.gather(*looks, return_exceptions=True):
+                if isinstance(result, Exception):
+                    traceback.print_exception(result)  # into the daemon's log: one runner's trouble is not the others'
 
     async def close(self) -> None:
         """Stop every runner; afterwards no process of an app is left."""
@@ -117,16 +118,24 @@ class Fleet:
             await runner.stop(grace=0.0)
         elif self._is_idle(runner):
             self.retire(key)
-        elif runner.in_flight == 0:
-            await runner.check()
+        else:
+            await runner.check()  # while requests run too
 
     async def _start(self, revision: Revision) -> Runner:
         stale = self._runners.pop(revision.id, None)
         if stale is not None:
             await stale.stop(grace=0.0)
         name = f"{revision.alias}-{revision.id[:8]}"
-        job = await self._job(revision.id, revision.files, entrypoint=revision.entrypoint, owner=revision.owner, app=revision.alias)
-        log = RunnerLog(self._log_path(name), secrets=self._secrets(revision.owner))
+        secrets = self._state.secrets(revision.owner, revision.environment, revision.settings.get("secrets"))
+        job = await self._job(
+            revision.id,
+            revision.files,
+            entrypoint=revision.entrypoint,
+            owner=revision.owner,
+            app=revision.alias,
+            secrets=secrets,
+        )
+        log = RunnerLog(self._log_path(name), secrets=[*self._key_of(revision.owner), *secrets.values()])
         self._logs[revision.id] = log
         multiplexing = int(self._settings(revision).get("max_multiplexing") or 1)
         runner = Runner(revision, job, log, multiplexing=multiplexing)
@@ -153,21 +162,30 @@ class Fleet:
         seconds = KEEP_ALIVE_SECONDS if keep_alive is None else float(keep_alive)
         return runner.in_flight == 0 and time.monotonic() - runner.idle_since > seconds
 
-    async def _drain(self, runner: Runner) -> None:
-        try:
-            deadline = time.monotonic() + DRAIN_SECONDS
-            while runner.in_flight and time.monotonic() < deadline:
-                await asyncio.sleep(0.05)
-        finally:
-            await runner.stop(grace=float(runner.revision.settings.get("termination_grace_period_seconds") or 5))
+    async def _end(self, runner: Runner) -> None:
+        """SIGTERM, once what was just sent has arrived: a server that closes may lose what is on its way to it."""
+        await asyncio.sleep(SETTLE_SECONDS)
+        await runner.stop(grace=float(runner.revision.settings.get("termination_grace_period_seconds") or GRACE_SECONDS))
 
-    async def _job(self, key: str, files: tuple[tuple[str, str], ...], *, entrypoint: str, owner: str, app: str) -> Job:
+    async def _job(
+        self,
+        key: str,
+        files: tuple[tuple[str, str], ...],
+        *,
+        entrypoint: str,
+        owner: str,
+        app: str,
+        secrets: Mapping[str, str] = MappingProxyType({}),
+    ) -> Job:
         stage = await asyncio.to_thread(_staged, self._folder, files)
-        environment = runner_environment(self._platform(owner), app=app, runner_id=key)
+        data = self._folder / "data"  # what /data is on fal
+        data.mkdir(mode=0o700, exist_ok=True)
+        platform = dict(secrets) | dict(self._platform(owner)) | {"LORASMITH_DATA": str(data)}
+        environment = runner_environment(platform, app=app, runner_id=key)
         pickled = None if entrypoint else self._pickle_path(key)
         return Job(stage=stage, pickle=pickled, entrypoint=entrypoint, environment=environment)
 
-    def _secrets(self, owner: str) -> list[str]:
+    def _key_of(self, owner: str) -> list[str]:
         return self._platform(owner)["FAL_KEY"].split(":", 1)
 
     def _log_path(self, name: str) -> Path:

@@ -1,6 +1,7 @@
 """The gateway: who may call which app, what an app is told, and the ledger row of every request."""
 
 import asyncio
+import contextlib
 import json
 import time
 import uuid
@@ -19,10 +20,15 @@ from .runners import Runner
 from .state import Alias, Entry, State, split_name
 
 REQUEST_SECONDS = 3600.0
+CANCEL_SECONDS = 5.0  # that an app has to end a request it was told to cancel
+ATTEMPTS = 10  # of a request in the queue; a direct one has a single one
 CANCELLED = 499
+GONE = "The runner ended during the request."
+TIMED_OUT = "The request took longer than the app's request_timeout."
 UNITS = "x-fal-billable-units"
 REQUEST_ID = "x-fal-request-id"
 ERROR_TYPE = "x-fal-error-type"
+NEEDS_RETRY = "x-fal-needs-retry"
 HOP_BY_HOP = frozenset(
     ("connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "te", "trailer", "transfer-encoding", "upgrade")
 )
@@ -74,14 +80,24 @@ class Gateway:
         self._fleet = fleet
 
     async def handle(self, request: Request) -> Response:
-        """The synchronous route: one request, one reply."""
+        """The synchronous route: one request, one reply; a caller that leaves has cancelled."""
         request_id = str(uuid.uuid4())
         try:
             call = await self.admit(request, request_id)
         except Refused as refusal:
             return refusal_response(refusal, request_id)
-        reply = await self.carry(call)
-        return reply_response(reply, request_id)
+        runners: list[Runner] = []
+        carrying = asyncio.create_task(self.carry(call, started=runners.append))
+        leaving = asyncio.create_task(_left(request))
+        try:
+            await asyncio.wait({carrying, leaving}, return_when=asyncio.FIRST_COMPLETED)
+            if not carrying.done():
+                await self.cancel(call, carrying, runners[-1] if runners else None)
+                return Response(status_code=CANCELLED)
+            return reply_response(await carrying, request_id)
+        finally:
+            leaving.cancel()
+            carrying.cancel()
 
     async def admit(self, request: Request, request_id: str) -> Call:
         """The call behind a request; a refusal is written to the ledger with its status only."""
@@ -117,43 +133,73 @@ class Gateway:
             )
         return account
 
-    async def carry(self, call: Call, *, started: Callable[[Runner], None] | None = None) -> Reply:
-        """Bring the call to a runner of the live revision and write its ledger row, also where it is cancelled meanwhile."""
+    async def carry(self, call: Call, *, attempts: int = 1, started: Callable[[Runner], None] | None = None) -> Reply:
+        """Bring the call to a runner of the live revision and write its one ledger row, also where it is cancelled meanwhile."""
         began = time.monotonic()
-        alias = self._state.alias(call.alias.owner, call.alias.name) or call.alias
         caller = call.caller.nickname if call.caller else None
-        about = (call.request_id, split_name(alias.name)[0], alias.environment, alias.revision, caller, call.path)
+        alias = self._live(call)
         try:
-            reply = await self._reach(call, alias, began, started)
+            for attempt in range(1, attempts + 1):
+                alias, reply = await self._attempt(call, began, started)
+                if attempt == attempts or not is_retried(reply):
+                    break
         except asyncio.CancelledError:
-            self._record(*about, status=CANCELLED, seconds=time.monotonic() - began)
+            app = (split_name(alias.name)[0], alias.environment, alias.revision, caller, call.path)
+            self._record(call.request_id, *app, status=CANCELLED, seconds=time.monotonic() - began)
             raise
-        self._record(*about, status=reply.status, units=reply.headers.get(UNITS), seconds=reply.seconds)
+        app = (split_name(alias.name)[0], alias.environment, alias.revision, caller, call.path)
+        self._record(call.request_id, *app, status=reply.status, units=reply.headers.get(UNITS), seconds=reply.seconds)
         return reply
 
-    async def _reach(self, call: Call, alias: Alias, began: float, started: Callable[[Runner], None] | None) -> Reply:
-        revision = self._state.revision(alias.revision)
-        if revision is None:
-            return _platform_reply(404, f"Application '{alias.name}' has no revision.", "not_found", began)
-        for last in (False, True):
+    async def cancel(self, call: Call, carrying: "asyncio.Task[Any]", runner: Runner | None) -> None:
+        """End a request that is carried. Its app is told as fal tells it; where that does not help, the connection is closed."""
+        if runner is not None:
+            path, headers = call.path.rstrip("/") + "/cancel", {REQUEST_ID: call.request_id}
+            with contextlib.suppress(httpx.TransportError):
+                reply = await runner.client.post(path, headers=headers, timeout=CANCEL_SECONDS)
+                if reply.is_success:
+                    await asyncio.wait({carrying}, timeout=CANCEL_SECONDS)
+        carrying.cancel()
+        await asyncio.gather(carrying, return_exceptions=True)
+
+    async def _attempt(self, call: Call, began: float, started: Callable[[Runner], None] | None) -> tuple[Alias, Reply]:
+        """One reply, from the revision that is live now. A runner that answers 503 is killed."""
+        unseen = 0
+        while True:
+            alias = self._live(call)
+            revision = self._state.revision(alias.revision)
+            if revision is None:
+                return alias, _platform_reply(404, f"Application '{alias.name}' has no revision.", "not_found", began)
             try:
                 runner = await self._fleet.ready(revision)
             except SandboxError as error:
-                return _platform_reply(503, str(error), "runner_scheduling_failure", began)
+                return alias, _platform_reply(503, str(error), "runner_scheduling_failure", began)
             async with runner.lease():
+                if not runner.alive:
+                    continue  # it was told to end while the request waited for a place
                 if started is not None:
                     started(runner)
                 try:
-                    return await self._exchange(call, alias, runner, began)
+                    reply = await self._exchange(call, alias, runner, began)
                 except httpx.ConnectError:
-                    runner.lost()  # it has not seen the request, so another runner may
-                    if last:
-                        break
+                    runner.lost()
+                    unseen += 1
+                    if unseen == 1:
+                        continue  # the runner has not seen the request, so another may
+                    reply = _platform_reply(503, GONE, "runner_disconnected", began)
                 except httpx.TimeoutException:
-                    return _platform_reply(504, "The request took longer than the app's request_timeout.", "request_timeout", began)
+                    reply = _platform_reply(
+                        504, "The request took longer than the app's request_timeout.", "request_timeout", began
+                    )
                 except httpx.TransportError:
-                    break
-        return _platform_reply(503, "The runner ended during the request.", "runner_disconnected", began)
+                    reply = _platform_reply(503, GONE, "runner_disconnected", began)
+            if reply.status == 503 and reply.error_type is None:
+                runner.log.add("agent", "the app answered 503: the runner is replaced")
+                await runner.stop(grace=0.0)
+            return alias, reply
+
+    def _live(self, call: Call) -> Alias:
+        return self._state.alias(call.alias.owner, call.alias.name) or call.alias
 
     async def _exchange(self, call: Call, alias: Alias, runner: Runner, began: float) -> Reply:
         told = {REQUEST_ID: call.request_id, "x-fal-endpoint": f"{alias.owner}/{alias.name}{call.path.rstrip('/')}"}
@@ -205,6 +251,14 @@ class Gateway:
         self._state.record(entry)
 
 
+def is_retried(reply: Reply) -> bool:
+    """Whether the queue tries again: as the app says in its header, else after 503 and 504."""
+    said = reply.headers.get(NEEDS_RETRY)
+    if said is not None and (reply.status >= 500 or reply.status == 429):
+        return said == "1"
+    return reply.status in (503, 504)
+
+
 def refusal_response(refusal: Refused, request_id: str) -> JSONResponse:
     headers = {REQUEST_ID: request_id, ERROR_TYPE: refusal.error_type}
     return JSONResponse({"detail": refusal.detail, "error_type": refusal.error_type}, refusal.status, headers=headers)
@@ -212,6 +266,12 @@ def refusal_response(refusal: Refused, request_id: str) -> JSONResponse:
 
 def reply_response(reply: Reply, request_id: str) -> Response:
     return Response(reply.body, reply.status, headers={**reply.headers, REQUEST_ID: request_id})
+
+
+async def _left(request: Request) -> None:
+    """Returns when the caller has closed the connection; the body was read before."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
 
 
 def _platform_reply(status: int, detail: str, error_type: str, began: float) -> Reply:

@@ -12,7 +12,7 @@ from starlette.responses import JSONResponse, Response
 
 from .accounts import Account
 from .agent_process import RunnerLog
-from .gateway import CANCELLED, REQUEST_ID, Call, Gateway, Refused, Reply, refusal_response, reply_response
+from .gateway import ATTEMPTS, CANCELLED, REQUEST_ID, Call, Gateway, Refused, Reply, refusal_response, reply_response
 from .runners import Runner
 
 KEPT_TICKETS = 2000
@@ -20,10 +20,11 @@ KEPT_TICKETS = 2000
 
 @dataclass(kw_only=True, slots=True)
 class Ticket:
-    """One submitted request; its state is what is set: nothing (queued), log (running), reply (done), cancelled."""
+    """One submitted request; its state is what is set: nothing (queued), runner and log (running), reply (done), cancelled."""
 
     call: Call
     task: asyncio.Task[None] | None = None
+    runner: Runner | None = None
     log: RunnerLog | None = None
     log_from: int = 0
     log_to: int | None = None
@@ -42,6 +43,7 @@ class RequestQueue:
         self._gateway = gateway
         self._base = f"https://{address}/queue"
         self._tickets: OrderedDict[str, Ticket] = OrderedDict()
+        self._ending: set[asyncio.Task[None]] = set()
 
     async def handle(self, request: Request) -> Response:
         """Submissions and everything under /requests/{id}."""
@@ -59,7 +61,7 @@ class RequestQueue:
             return refusal_response(refusal, request_id)
 
     async def close(self) -> None:
-        tasks = [ticket.task for ticket in self._tickets.values() if ticket.task is not None]
+        tasks = [ticket.task for ticket in self._tickets.values() if ticket.task is not None] + list(self._ending)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -82,9 +84,9 @@ class RequestQueue:
 
     async def _work(self, ticket: Ticket) -> None:
         def started(runner: Runner) -> None:
-            ticket.log, ticket.log_from = runner.log, runner.log.total
+            ticket.runner, ticket.log, ticket.log_from = runner, runner.log, runner.log.total
 
-        ticket.reply = await self._gateway.carry(ticket.call, started=started)
+        ticket.reply = await self._gateway.carry(ticket.call, attempts=ATTEMPTS, started=started)
         if ticket.log is not None:
             await asyncio.sleep(0)  # lets lines arrive that the app wrote just before its reply
             ticket.log_to = ticket.log.total
@@ -139,7 +141,9 @@ class RequestQueue:
             return JSONResponse({"status": "ALREADY_COMPLETED"}, 400, headers=headers)
         ticket.cancelled = True
         assert ticket.task is not None
-        ticket.task.cancel()
+        ending = asyncio.create_task(self._gateway.cancel(ticket.call, ticket.task, ticket.runner))
+        self._ending.add(ending)
+        ending.add_done_callback(self._ending.discard)
         return JSONResponse({"status": "CANCELLATION_REQUESTED"}, 202, headers=headers)
 
     def _position(self, ticket: Ticket) -> int:

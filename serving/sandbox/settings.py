@@ -26,6 +26,8 @@ def settings_of(request: Any) -> dict[str, Any]:
     found = _present(request.machine_requirements)
     if request.HasField("termination_grace_period_seconds"):
         found["termination_grace_period_seconds"] = request.termination_grace_period_seconds
+    if request.HasField("secrets"):
+        found["secrets"] = list(request.secrets.names)
     return found
 
 

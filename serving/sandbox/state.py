@@ -23,6 +23,7 @@ CREATE TABLE IF NOT EXISTS aliases (
 CREATE TABLE IF NOT EXISTS ledger (
     request_id TEXT, app TEXT, environment TEXT, revision TEXT, caller TEXT, path TEXT, status INTEGER, units TEXT, seconds REAL,
     created_at REAL);
+CREATE TABLE IF NOT EXISTS secrets (owner TEXT, environment TEXT, name TEXT, value TEXT, PRIMARY KEY (owner, environment, name));
 CREATE TABLE IF NOT EXISTS objects (id TEXT PRIMARY KEY, owner TEXT, name TEXT, content_type TEXT, created_at REAL);
 """
 
@@ -152,6 +153,17 @@ class State:
 
     def delete_environment(self, owner: str, name: str) -> None:
         self._db.execute("DELETE FROM environments WHERE owner = ? AND name = ?", (owner, name))
+
+    def put_secret(self, owner: str, environment: str, name: str, value: str | None) -> None:
+        """None takes it away."""
+        self._db.execute("DELETE FROM secrets WHERE owner = ? AND environment = ? AND name = ?", (owner, environment, name))
+        if value is not None:
+            self._db.execute("INSERT INTO secrets VALUES (?,?,?,?)", (owner, environment, name, value))
+
+    def secrets(self, owner: str, environment: str, names: Iterable[str] | None = None) -> dict[str, str]:
+        """Values by name; without `names` all of the environment."""
+        rows = self._db.execute("SELECT name, value FROM secrets WHERE owner = ? AND environment = ?", (owner, environment))
+        return {row["name"]: row["value"] for row in rows if names is None or row["name"] in names}
 
     def put_object(self, object_id: str, *, owner: str, name: str, content_type: str) -> None:
         self._db.execute("INSERT INTO objects VALUES (?,?,?,?,?)", (object_id, owner, name, content_type, time.time()))

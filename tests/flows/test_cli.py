@@ -22,6 +22,8 @@ COMMANDS = [
     ["status"],
     ["plan"],
     ["doctor"],
+    ["verify"],
+    ["keys", "c2pa"],
     ["job", "schema"],
     ["job", "check"],
     ["license", "check"],

@@ -14,7 +14,8 @@ import yaml
 from flows.errors import JobError
 from flows.job import Job, job_schema
 from flows.job_file import load_job, parse_job
-from flows.settings import require_usable
+from flows.settings import app_settings, require_usable
+from training.families import FAMILIES
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL: dict[str, Any] = {
@@ -55,6 +56,21 @@ def test_example_jobs_are_valid_and_their_paths_absolute(file: Path) -> None:
         ("listing.title", "x" * 61, "listing.title: got"),
         ("dataset.held_out", 0, "dataset.held_out"),
         ("gate.min_improvement", 1, "gate.min_improvement: got 1"),
+        ("serving.safety", "perhaps", "serving.safety: got 'perhaps'; input should be 'off', 'optional' or 'required'"),
+        ("serving.checker", "owner/classifier", "serving.checker: got 'owner/classifier'; must be opennsfw or owner/name@commit"),
+        ("serving.marking", 1, "serving.marking: got 1; input should be 'on' or 'off'"),
+        ("serving.certificate", "mine", "serving.certificate: got 'mine'"),
+        ("serving.acceleration", "warp", "serving.acceleration: got 'warp'"),
+        ("serving.billing_unit", "second", "serving.billing_unit: got 'second'"),
+        ("serving.max_batch", 0, "serving.max_batch: got 0"),
+        ("serving.window_ms", -1, "serving.window_ms: got -1"),
+        ("serving.max_waiting", 0, "serving.max_waiting: got 0"),
+        ("serving.threshold", 1, "serving.threshold: got 1"),
+        ("serving.unsafe", [], "serving.unsafe: got []"),
+        ("serving.deny", [""], "serving.deny.0: got ''"),
+        ("serving.warm_up", [[64, 8]], "serving.warm_up"),
+        ("serving.termination_grace", 3601, "serving.termination_grace: got 3601"),
+        ("serving.peak_images", 0, "serving.peak_images: got 0"),
     ],
 )
 def test_a_wrong_field_is_named_with_what_was_got(path: str, value: Any, says: str) -> None:
@@ -90,6 +106,53 @@ def test_an_empty_value_is_told_as_such(path: str, says: str) -> None:
 def test_a_field_is_called_as_in_the_job_file(path: str, value: Any, says: str) -> None:
     with pytest.raises(JobError, match=re.escape(says)):
         parse_job(changed(path, value))
+
+
+@pytest.mark.parametrize(("text", "value"), [("off", "off"), ("on", "on"), ("'off'", "off"), ("false", "off")])
+def test_yaml_may_take_a_switch_for_a_truth_value(text: str, value: str) -> None:
+    serving = parse_job(changed("serving.marking", yaml.safe_load(text))).serving
+    assert serving.marking == value
+    if value == "off":
+        assert parse_job(changed("serving.safety", yaml.safe_load(text))).serving.safety == "off"
+
+
+def test_what_protects_callers_is_on_where_the_job_is_silent() -> None:
+    settings = app_settings(parse_job(SMALL))
+    assert (settings.safety.enabled, settings.safety.optional, settings.safety.checker) == (True, False, "opennsfw")
+    assert (settings.marking.enabled, settings.marking.certificate, settings.logs.prompts) == (True, "development", False)
+    assert settings.acceleration.quality is None
+
+
+SAID: dict[str, Any] = {
+    "safety": "optional",
+    "checker": f"owner/classifier@{'a' * 40}",
+    "threshold": 0.5,
+    "unsafe": ["porn", "gore"],
+    "deny": ["a rival's name"],
+    "certificate": "secret",
+    "max_batch": 2,
+    "window_ms": 0,
+    "max_waiting": 9,
+    "log_prompts": True,
+    "billing_unit": "megapixel",
+    "warm_up": [[1024, 512]],
+    "image_to_image": False,
+    "termination_grace": 120,
+}
+
+
+def test_every_field_of_serving_reaches_the_package() -> None:
+    raw = SMALL | {"serving": {"app": "style"} | SAID, "publisher": {"name": "Studio"}}
+    settings = app_settings(parse_job(raw), FAMILIES["z-image"])
+    safety, marking, batching = settings.safety, settings.marking, settings.batching
+    assert (safety.enabled, safety.optional, safety.checker, safety.threshold) == (True, True, SAID["checker"], 0.5)
+    assert (safety.unsafe, safety.deny) == (("porn", "gore"), ("a rival's name",))
+    assert (marking.enabled, marking.certificate, marking.publisher) == (True, "secret", "Studio")
+    assert (batching.max_batch, batching.window_ms, batching.max_waiting) == (2, 0, 9)
+    assert (settings.logs.prompts, settings.billing.unit, settings.termination_grace) == (True, "megapixel", 120)
+    assert [(size.width, size.height) for size in settings.warm_up] == [(1024, 512)]
+    assert settings.pipeline
+    assert settings.pipeline.image_to_image is None
 
 
 def test_missing_fields_are_counted() -> None:
@@ -146,6 +209,11 @@ def test_schema_accepts_what_the_model_accepts() -> None:
         jsonschema.validate(changed("training.rank", 999), schema)
 
 
+def test_the_document_is_that_schema() -> None:
+    """After a change: lorasmith job schema > docs/schemas/job.schema.json"""
+    assert json.loads((ROOT / "docs/schemas/job.schema.json").read_text()) == json.loads(json.dumps(job_schema()))
+
+
 def test_the_command_prints_that_schema() -> None:
     result = subprocess.run(
         [sys.executable, "-m", "flows.cli.main", "job", "schema"], capture_output=True, text=True, cwd=ROOT, check=True
@@ -163,6 +231,8 @@ def test_the_command_prints_that_schema() -> None:
         ("serving.machine_type", "toaster", "machine_type"),
         ("serving.default_size", [100, 96], "serving.default_size: got 100 x 96 for requests that name no size"),
         ("training.resolution", 1536, "training.resolution: got 1536 x 1536 for requests that name no size"),
+        ("serving.warm_up", [[100, 96]], "serving.warm_up: got 100 x 96 to be drawn at the start"),
+        ("serving.deny", ["..."], "serving: deny: got ('...',); deny holds '...', which has neither letter nor digit"),
     ],
 )
 def test_what_would_only_be_found_after_training_is_found_before(path: str, value: Any, says: str, tmp_path: Path) -> None:

@@ -159,6 +159,45 @@ def test_a_waiver_that_the_policy_counts_stands_in_for_the_profile() -> None:
     assert (row.open, "signed waiver" in row.lines[0]) == ("", True)
 
 
+def test_a_base_that_asks_for_filters_is_hosted_where_every_picture_is_checked() -> None:
+    said = verdict_of([asset("krea-2-community", text_of("krea-2-community"))], profile("krea-2-community"))
+    assert "FILTER" in {row["duty"] for row in said["owed"]}
+    require_fulfilled(said, work=WORK)
+    with pytest.raises(NoticesRefused, match=r"duty FILTER of KREA 2 .* set safety: required under serving in the job$") as refused:
+        require_fulfilled(said, work=replace(WORK, image_checker=False))
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("settings", "lacks"),
+    [
+        ({"safety": {"enabled": True, "optional": False}}, ""),
+        ({"safety": {"enabled": True, "optional": True}}, "/safety/optional"),
+        ({"safety": {"enabled": False, "optional": False}}, "/safety/enabled"),
+        ({"safety": {"enabled": True}}, "/safety/optional"),
+        ({"safety": {"enabled": 1, "optional": 0}}, "/safety/enabled"),
+        ({"safety": None}, "/safety/enabled"),
+        ([], "/safety/enabled"),
+    ],
+)
+def test_filters_are_looked_for_in_the_packages_settings(settings: object, lacks: str, tmp_path: Path) -> None:
+    said = verdict_of([asset("krea-2-community", text_of("krea-2-community"))], profile("krea-2-community"))
+    unsure = replace(WORK, image_checker=False)
+    folder = written(said, tmp_path / "out", unsure)
+    (folder / "settings.json").write_text(json.dumps(settings))
+    found = {one["duty"]: one["open"] for one in fulfilled(said, folder, work=unsure)}
+    assert set(found) == ({"FILTER"} if lacks else set())
+    assert lacks in found.get("FILTER", "")
+
+
+def test_a_publisher_who_filters_nothing_leaves_filters_open() -> None:
+    node, catalogue = asset("krea-2-community", text_of("krea-2-community")), load()
+    unfiltered = profile("krea-2-community").model_copy(update={"content_filters": False})
+    asked = UseVerdict(verdict="duties", reasons=(), duties=("FILTER",))
+    (row,) = owed([node], dict.fromkeys(PAID_USES, asked), notices.texts([node], catalogue), unfiltered, catalogue, DAY)
+    assert (row.duty, "set content_filters: true" in row.open) == ("FILTER", True)
+
+
 @pytest.mark.parametrize(
     ("license", "duty", "says"),
     [

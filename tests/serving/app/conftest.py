@@ -6,9 +6,18 @@ import pytest
 from fastapi.testclient import TestClient
 
 from serving.app.app import LoraApp
+from serving.app.fused import DATA_VARIABLE
 from serving.app.settings import PACKAGE_VARIABLE, Installed, installed
 from serving.release.package import build_package
 from tests.serving.app.packages import VERDICT, ScriptedApp, built, settings, write_base, write_bundle, write_notices
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_persistent_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Nothing is kept from test to test, or on the machine: a runner whose persistent folder is not there keeps it in memory."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(DATA_VARIABLE, str(tmp_path_factory.mktemp("data") / "none"))
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,12 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from base64 import b64decode
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import cached_property
+from io import BytesIO
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +20,13 @@ from PIL import Image as PIL
 from safetensors.torch import save_file
 
 from serving.app.app import LoraApp
-from serving.app.engine import Engine, Work
+from serving.app.engine import Engine, Shape, Wanted
+from serving.app.errors import Stopped
+from serving.app.lifecycle import Lifecycle
 from serving.app.pictures import OutputFormat, hand_out
 from serving.app.safety import Checker
-from serving.app.settings import PACKAGE_VARIABLE
+from serving.app.schema import Input
+from serving.app.settings import PACKAGE_VARIABLE, Installed
 from serving.release.package import AppSettings, Limits, Size
 from tests.training.tiny import tiny_pipeline
 
@@ -126,29 +134,29 @@ WITHHELD = {
 
 
 class ScriptedEngine:
-    """Does what the words of the prompt say, a word an image: it ends in one of RAISES or WITHHELD, or is painted."""
+    """Does what the first word of each prompt says: it ends in one of RAISES or WITHHELD, or is painted in its seed."""
 
     def __init__(self) -> None:
-        self.outcome = ""
+        self.calls: list[list[Wanted]] = []
 
-    def generate(self, work: Work) -> Iterator[PIL.Image]:
-        for index, self.outcome in zip(range(work.images), work.prompt.split() * work.images, strict=False):
-            if self.outcome in RAISES:
-                raise RAISES[self.outcome]
-            size = (work.width, work.height)
-            yield _Unencodable(size) if self.outcome == "encode-fails" else PIL.new("RGB", size, (work.seed % 256, index, 7))
+    def draw(self, shape: Shape, wanted: Sequence[Wanted], *, go_on: Callable[[], bool]) -> list[PIL.Image]:
+        self.calls.append(list(wanted))
+        if not go_on():
+            raise Stopped("nobody waits any more")
+        outcomes = [one.prompt.partition(" ")[0] for one in wanted]
+        for outcome in outcomes:
+            if outcome in RAISES:
+                raise RAISES[outcome].with_traceback(None)
+        return [_painted(outcome, one.seed, (shape.width, shape.height)) for outcome, one in zip(outcomes, wanted, strict=True)]
 
 
 class ScriptedChecker:
     """Flags, or fails over, what the engine was told to make."""
 
-    def __init__(self, engine: ScriptedEngine) -> None:
-        self.engine = engine
-
     def flags(self, picture: PIL.Image) -> bool:
-        if self.engine.outcome == "check-fails":
+        if picture.info["outcome"] == "check-fails":
             raise OSError("the checker lost its model")
-        return self.engine.outcome == "flagged"
+        return bool(picture.info["outcome"] == "flagged")
 
 
 def built(app: type[LoraApp], folder: Path) -> Any:
@@ -158,21 +166,69 @@ def built(app: type[LoraApp], folder: Path) -> Any:
         return app(_allow_init=True)._build_app()
 
 
+def pictures_of(answer: Mapping[str, Any]) -> list[PIL.Image]:
+    """The images of an answer that holds them as data URIs."""
+    return [PIL.open(BytesIO(b64decode(image["url"].partition("base64,")[2]))) for image in answer["images"]]
+
+
+def only_settings(package: Installed, folder: Path, **changes: Any) -> Path:
+    """A package without weights and with other settings, for apps that load none."""
+    folder.mkdir(exist_ok=True)
+    (folder / "package.json").write_text((package.folder / "package.json").read_text())
+    change_settings(package.folder, folder, **changes)
+    return folder
+
+
+def change_settings(source: Path, folder: Path, **changes: Any) -> None:
+    path = source / "settings.json"
+    (folder / "settings.json").write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+
+
+class Replaced(Lifecycle):
+    """A runner that the platform replaces as soon as its GPU is lost."""
+
+    def lose(self) -> bool:
+        return True
+
+
 class ScriptedApp(LoraApp):
-    """The app with everything real but the pictures, and with images in the answer since there is no storage."""
+    """The app with everything real but the pictures, and with images in the answer since there is no storage.
+
+    Picture i of a request gets word i of its prompt, from the first again after the last. A lost GPU is replaced at once.
+    """
+
+    @cached_property
+    def lifecycle(self) -> Lifecycle:
+        return Replaced(grace=self.package.settings.termination_grace)
 
     def make_engine(self) -> Engine:
         self.scripted = ScriptedEngine()
-        self.checker = ScriptedChecker(self.scripted)
         return self.scripted
 
     def make_checker(self) -> Checker | None:
-        return None  # make_engine comes later and sets the one that knows the engine
+        return ScriptedChecker()
+
+    def wanted(self, body: Input, seed: int) -> list[Wanted]:
+        if self.batcher.broken:  # a runner with a lost CUDA context is replaced by the platform
+            self.batcher = self.make_batcher()
+        return [
+            replace(one, prompt=word) for one, word in zip(super().wanted(body, seed), cycle(body.prompt.split()), strict=False)
+        ]
 
     def hand_out(self, data: bytes, output_format: OutputFormat, size: tuple[int, int], *, inline: bool) -> Image:
-        if self.scripted.outcome == "upload-fails":
+        if PIL.open(BytesIO(data)).convert("RGB").getpixel((0, 0))[2] > _NOT_STORED // 2:  # type: ignore[index]
             raise ConnectionError("the storage does not answer")
         return hand_out(data, output_format, size, inline=True)
+
+
+_NOT_STORED = 255  # as much blue as marks and compression do not take away
+
+
+def _painted(outcome: str, seed: int, size: tuple[int, int]) -> PIL.Image:
+    blue = _NOT_STORED if outcome == "upload-fails" else 7
+    picture = _Unencodable(size) if outcome == "encode-fails" else PIL.new("RGB", size, (seed % 256, 0, blue))
+    picture.info["outcome"] = outcome
+    return picture
 
 
 class _Unencodable(PIL.Image):

@@ -1,11 +1,8 @@
 """The real app with a real base and adapter: pictures, strengths, health, and a start that fails."""
 
 import base64
-import io
 import json
 import shutil
-import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +10,14 @@ import numpy as np
 import pytest
 import torch
 from fastapi.testclient import TestClient
-from PIL import Image as PIL
 from safetensors.torch import load_file
 
 from serving.app.app import LoraApp
-from serving.app.engine import Engine, Work
-from serving.app.errors import SettingsError, TimedOut
+from serving.app.errors import SettingsError
+from serving.app.safety import safety_statement
+from serving.app.schema import EXAMPLE_PICTURE
 from serving.app.settings import PACKAGE_VARIABLE, Installed, installed
-from tests.serving.app.packages import RECOMMENDED, ScriptedApp, ScriptedEngine, built
+from tests.serving.app.packages import RECOMMENDED, ScriptedApp, built, change_settings, only_settings, pictures_of
 
 
 def test_images_come_as_asked(client: TestClient) -> None:
@@ -28,9 +25,10 @@ def test_images_come_as_asked(client: TestClient) -> None:
     response = client.post("/", json=body)
     assert (response.status_code, response.headers["x-fal-billable-units"]) == (200, "2")
     answer = response.json()
-    assert [_picture(image).size for image in answer["images"]] == [(48, 32)] * 2
+    assert [picture.size for picture in pictures_of(answer)] == [(48, 32)] * 2
     assert [(image["width"], image["height"], image["content_type"]) for image in answer["images"]] == [(48, 32, "image/jpeg")] * 2
     assert (answer["seed"], answer["prompt"], answer["undelivered"]) == (5, "a cat", [])
+    assert set(answer["timings"]) == {"queue", "inference", "delivery"}
     assert answer["timings"]["inference"] > 0
 
 
@@ -67,38 +65,33 @@ def test_health_says_what_runs(client: TestClient, package: Installed) -> None:
     assert body == client.get("/health").json()
     assert (body["status"], body["package"], body["family"]) == ("ok", package.hash, "z-image")
     assert body["adapter_sha256"] == package.settings.adapter.sha256
-    assert "prompt filter only" in body["safety"]
+    assert body["safety"] == safety_statement(package.settings)
+    assert "no marks" in body["marking"]
     config = LoraApp.get_health_check_config()
     assert (config.path, config.method) == ("/health", "POST")
 
 
-def test_health_answers_while_a_request_is_at_work(package: Installed) -> None:
-    engine = _Waiting()
-
-    class Busy(ScriptedApp):
-        def make_engine(self) -> Engine:
-            super().make_engine()
-            return engine
-
-    with TestClient(built(Busy, package.folder)) as client:
-        request = threading.Thread(target=client.post, args=("/",), kwargs={"json": {"prompt": "ok"}})
-        request.start()
-        assert engine.began.wait(10)
-        assert client.post("/health").status_code == 200
-        engine.go_on.set()
-        request.join(10)
-    assert not request.is_alive()
+def test_marked_images_are_found_again_for_free(package: Installed, tmp_path: Path) -> None:
+    folder = only_settings(package, tmp_path, marking={"enabled": True})
+    with TestClient(built(ScriptedApp, folder)) as client:
+        assert "development" in client.post("/health").json()["marking"]
+        body = {"prompt": "ok", "seed": 8, "image_size": {"width": 64, "height": 48}}
+        (image,) = client.post("/", json=body).json()["images"]
+        found = client.post("/verify", json={"image_url": image["url"]})
+        plain = client.post("/verify", json={"image_url": EXAMPLE_PICTURE})
+    assert [answer.headers["x-fal-billable-units"] for answer in (found, plain)] == ["0", "0"]
+    assert (found.json()["generated"], found.json()["c2pa"]["package"]) == (True, package.hash)
+    assert plain.json()["generated"] is False
 
 
-def test_a_request_past_its_deadline_stops_between_steps(package: Installed) -> None:
-    from serving.app.engine import DiffusersEngine
-
-    engine = DiffusersEngine(package)
-    work = Work(prompt="a", width=32, height=32, steps=8, guidance_scale=0, seed=0, images=1, strength=RECOMMENDED, deadline=0)
-    with pytest.raises(TimedOut, match="longer than this app allows"):
-        engine._picture(work, 0)
-    with engine._turn, pytest.raises(TimedOut, match="waited for other requests"):
-        next(engine.generate(work))
+def test_what_the_package_does_not_offer_is_not_there(package: Installed, tmp_path: Path) -> None:
+    paths = []
+    for name, pipeline in (("without", {}), ("with", {"image_to_image": "ZImageImg2ImgPipeline"})):
+        app = built(ScriptedApp, only_settings(package, tmp_path / name, pipeline=pipeline))
+        paths.append({route.path for route in app.routes})
+        assert "/cancel" not in app.openapi()["paths"]
+    assert paths[1] - paths[0] == {"/image-to-image", "/image-to-image/cancel"}
+    assert {"/", "/cancel", "/health", "/verify"} <= paths[0]
 
 
 def test_upload_without_a_key_is_a_failure_that_costs_nothing(
@@ -118,7 +111,7 @@ def test_upload_without_a_key_is_a_failure_that_costs_nothing(
         (lambda folder: (folder / "adapter.safetensors").write_bytes(b"other"), "settings.json says"),
         (lambda folder: (folder / "adapter.safetensors").unlink(), "is missing"),
         (lambda folder: shutil.rmtree(folder / "base" / "transformer"), "package/base"),
-        (lambda folder: _change_settings(folder, safety={"enabled": True}), "no image checker"),
+        (lambda folder: change_settings(folder, folder, marking={"certificate": "secret"}), "LORASMITH_C2PA"),
     ],
 )
 def test_a_failing_setup_explains_itself_once_and_stops(
@@ -152,10 +145,7 @@ def test_a_failing_setup_explains_itself_once_and_stops(
 def test_settings_that_do_not_fit_are_named(
     package: Installed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: dict[str, Any], says: str
 ) -> None:
-    for name in ("settings.json", "package.json"):
-        shutil.copy(package.folder / name, tmp_path / name)
-    _change_settings(tmp_path, **change)
-    monkeypatch.setenv(PACKAGE_VARIABLE, str(tmp_path))
+    monkeypatch.setenv(PACKAGE_VARIABLE, str(only_settings(package, tmp_path, **change)))
     with pytest.raises(SettingsError, match=says.replace(".", r"\.")):
         installed()
 
@@ -171,17 +161,6 @@ def test_requests_are_logged_without_their_prompt(scripted: TestClient, capsys: 
     (line,) = [json.loads(line) for line in capsys.readouterr().out.splitlines() if '"event": "request"' in line]
     assert (line["request_id"], line["status"], line["units"], line["images"]) == ("r-1", 200, 1, 1)
     assert "flagged" not in json.dumps(line)
-
-
-class _Waiting(ScriptedEngine):
-    def __init__(self) -> None:
-        super().__init__()
-        self.began, self.go_on = threading.Event(), threading.Event()
-
-    def generate(self, work: Work) -> Iterator[PIL.Image]:
-        self.began.set()
-        assert self.go_on.wait(10)
-        yield from super().generate(work)
 
 
 def _merged_by_hand(package: Installed, scale: float) -> np.ndarray[Any, Any]:
@@ -211,14 +190,5 @@ def _bytes(image: dict[str, Any]) -> bytes:
     return base64.b64decode(image["url"].partition("base64,")[2])
 
 
-def _picture(image: dict[str, Any]) -> PIL.Image:
-    return PIL.open(io.BytesIO(_bytes(image)))
-
-
 def _pixels(answer: dict[str, Any]) -> list[np.ndarray[Any, Any]]:
-    return [np.asarray(_picture(image)) for image in answer["images"]]
-
-
-def _change_settings(folder: Path, **changes: Any) -> None:
-    path = folder / "settings.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+    return [np.asarray(picture) for picture in pictures_of(answer)]

@@ -1,71 +1,171 @@
 """The engine serves every family that can be trained: at each strength its pictures are those of training, at 0 the base's."""
 
-import copy
-import time
-from contextlib import nullcontext
+import inspect
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from flows.settings import called
-from serving.app.engine import DiffusersEngine, Work
-from serving.app.errors import SettingsError, TimedOut
-from serving.app.settings import Installed, Pipeline, Settings
-from serving.release.weights import copy_base
+from flows.calls import called
+from serving.app.adapter import denoiser_of as denoiser
+from serving.app.engine import DiffusersEngine, Wanted, warm_ups
+from serving.app.errors import SettingsError, Stopped
+from serving.app.fused import DATA_VARIABLE
+from serving.app.settings import Batching, Installed, Pipeline, Settings, Size
 from tests.serving.app.packages import sha256
+from tests.serving.app.served import (
+    FUSED,
+    NEAR,
+    PROMPT,
+    SEED,
+    STEPS,
+    WANTED,
+    Counted,
+    Served,
+    apart,
+    drawn,
+    first,
+    made,
+    packed,
+    pixels_of,
+    shape_at,
+    with_adapter,
+)
 from tests.training.tiny import tiny_pipeline
-from tests.training.tiny.questions import HEIGHT, WIDTH, denoiser_of, row
-from training.adapter import inject
-from training.adapter import strength as at_strength
-from training.export import export
+from tests.training.tiny.questions import row
 from training.families import FAMILIES
-from training.sample import Sampling, draw
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:Mismatch dtype between input and weight"),  # norms of Krea 2 and Kandinsky 5
     pytest.mark.filterwarnings("ignore:.FluxPosEmbed. is deprecated:FutureWarning"),  # said when Chroma is loaded
 ]
-PROMPT, SEED, STEPS, GUIDANCE = "a red dog", 7, 2, 2.0
-FUSED = 0.75
-NEAR = 1  # of 255: merged weights add up in another order
-
-Pixels = np.ndarray[Any, Any]
 
 
-@pytest.mark.parametrize("family", list(FAMILIES))
-def test_pictures_at_every_strength_are_those_of_training(package: Installed, tmp_path: Path, family: str) -> None:
-    pipe = _trained(family)
-    expected = {strength: _drawn(pipe, family, strength) for strength in (FUSED, 0.25)}
-    expected[0.0] = _drawn(tiny_pipeline(family), family, None)
-    engine = DiffusersEngine(_installed(package, tmp_path, family, pipe))
-    found = {strength: _pixels(engine, strength) for strength in expected}
-    apart = {strength: int(np.abs(found[strength] - expected[strength]).max()) for strength in expected}
-    assert max(apart.values()) <= NEAR, apart
-    assert min(np.abs(expected[FUSED] - expected[other]).max() for other in (0.0, 0.25)) > 2 * NEAR
-    with pytest.raises(TimedOut, match="longer than this app allows"):
-        list(engine.generate(_work(FUSED, deadline=time.monotonic())))
+@pytest.fixture(scope="module", params=list(FAMILIES))
+def served(package: Installed, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Served]:
+    family, folder = request.param, tmp_path_factory.mktemp("served")
+    (folder / "data").mkdir()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(DATA_VARIABLE, str(folder / "data"))
+        trained = with_adapter(family)
+        installed = packed(package, folder, family, trained)
+        yield Served(family=family, trained=trained, installed=installed, engine=DiffusersEngine(installed))
+
+
+def test_pictures_at_every_strength_are_those_of_training(served: Served) -> None:
+    expected = {strength: drawn(served.trained, served.family, strength) for strength in (FUSED, 0.25)}
+    expected[0.0] = drawn(tiny_pipeline(served.family), served.family, None)
+    found = {strength: first(served.engine, strength) for strength in expected}
+    off = {strength: apart(found[strength], expected[strength]) for strength in expected}
+    assert max(off.values()) <= NEAR, off
+    assert min(apart(expected[FUSED], expected[other]) for other in (0.0, 0.25)) > 2 * NEAR
+
+
+def test_a_picture_is_the_same_alone_and_in_company(served: Served) -> None:
+    called = served.engine._settings.called
+    wanted = WANTED if called.negative_prompt else [replace(one, negative_prompt="") for one in WANTED]
+    alone = [made(served.engine, [one])[0] for one in wanted]
+    off = [apart(one, other) for one, other in zip(alone, made(served.engine, wanted), strict=True)]
+    assert max(off) <= NEAR, off
+    if not called.batches:  # drawn one by one, and not for nothing
+        together = served.engine._called(shape_at(FUSED), wanted[:2], lambda: True)
+        assert max(apart(one, pixels_of(other)) for one, other in zip(alone, together, strict=False)) > NEAR
+
+
+def test_a_negative_prompt_is_offered_where_it_changes_the_picture(served: Served) -> None:
+    called, plain = served.engine._settings.called, Wanted(prompt=PROMPT, seed=SEED)
+    if "negative_prompt" not in inspect.signature(served.engine.pipe.__call__).parameters:
+        assert not called.negative_prompt
+        return
+    without, told = (made(served.engine, [one])[0] for one in (plain, replace(plain, negative_prompt=WANTED[1].prompt)))
+    assert bool(apart(without, told)) == called.negative_prompt
+
+
+def test_after_a_restart_the_kept_weights_make_the_same_pictures(served: Served) -> None:
+    before = [made(served.engine, WANTED[:2], strength)[index] for index, strength in enumerate((FUSED, 0.25))]
+    for weights in (served.installed.folder / "base" / row(served.family).denoiser).glob("*.safetensors"):
+        weights.unlink()  # they are not asked for again
+    again = DiffusersEngine(served.installed)
+    after = [made(again, WANTED[:2], strength)[index] for index, strength in enumerate((FUSED, 0.25))]
+    assert max(apart(one, other) for one, other in zip(before, after, strict=True)) <= NEAR
+
+
+def test_a_call_that_nobody_waits_for_stops_before_its_next_step_and_leaves_no_trace(served: Served) -> None:
+    before, counted = first(served.engine, FUSED), Counted(last=1)
+    with pytest.raises(Stopped):
+        served.engine.draw(shape_at(0.25), WANTED[:1], go_on=counted)
+    assert counted.asked == 2
+    hooked = [module for module in denoiser(served.engine.pipe).modules() if module._forward_hooks or module._forward_pre_hooks]
+    assert hooked == []
+    assert apart(before, first(served.engine, FUSED)) == 0
+
+
+def test_pictures_of_one_shape_are_made_in_one_call_but_for_those_with_negative_prompts(plain: DiffusersEngine) -> None:
+    def steps(wanted: list[Wanted]) -> int:
+        counted = Counted()
+        plain.draw(shape_at(FUSED), wanted, go_on=counted)
+        return counted.asked
+
+    assert steps(WANTED[:1]) == STEPS
+    assert steps(WANTED[:2] * 2) == STEPS
+    assert steps(WANTED) == 2 * STEPS
+
+
+def test_what_does_not_fit_into_memory_is_told_and_the_next_call_is_made(plain: DiffusersEngine) -> None:
+    def full(*_: Any) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
+
+    before = first(plain, FUSED)
+    hook = denoiser(plain.pipe).register_forward_hook(full)
+    with pytest.raises(torch.OutOfMemoryError):
+        first(plain, 0.25)
+    hook.remove()
+    assert apart(before, first(plain, FUSED)) == 0
+
+
+def test_guidance_may_be_off_and_seeds_are_counted_to_the_last(plain: DiffusersEngine) -> None:
+    for guidance_scale in (0.0, 1.0):
+        shape = replace(shape_at(FUSED), guidance_scale=guidance_scale)
+        seeds = [Wanted(prompt=PROMPT, seed=seed) for seed in (0, 2**32 - 1)]
+        zero, last = (pixels_of(picture) for picture in plain.draw(shape, seeds, go_on=lambda: True))
+        assert apart(zero, last) > 2 * NEAR
+
+
+def test_each_size_is_warmed_alone_and_in_the_largest_call(plain: DiffusersEngine, package: Installed) -> None:
+    more = package.settings.model_copy(update={"warm_up": (Size(width=16, height=48),), "batching": Batching(max_batch=3)})
+    drawn_first = [(shape.width, shape.height, count) for shape, count in warm_ups(more)]
+    assert drawn_first == [(32, 32, 1), (32, 32, 3), (16, 48, 1), (16, 48, 3)]
+    apart_only = more.model_copy(update={"pipeline": Pipeline(batches=False)})
+    assert [count for _, count in warm_ups(apart_only)] == [1, 1]
+    for shape, count in warm_ups(more):
+        assert len(plain.draw(shape, [Wanted(prompt="warm up", seed=0)] * count, go_on=lambda: True)) == count
+
+
+@pytest.fixture(scope="module")
+def plain(package: Installed, tmp_path_factory: pytest.TempPathFactory) -> DiffusersEngine:
+    return DiffusersEngine(packed(package, tmp_path_factory.mktemp("plain"), "z-image", with_adapter("z-image")))
 
 
 def test_lokr_is_served_as_the_lora_that_it_equals(package: Installed, tmp_path: Path) -> None:
-    pipe = _trained("z-image", kind="lokr")
-    engine = DiffusersEngine(_installed(package, tmp_path, "z-image", pipe))
+    pipe = with_adapter("z-image", kind="lokr")
+    engine = DiffusersEngine(packed(package, tmp_path, "z-image", pipe))
     for strength in (FUSED, 0.25):
-        assert np.abs(_pixels(engine, strength) - _drawn(pipe, "z-image", strength)).max() <= NEAR
+        assert apart(first(engine, strength), drawn(pipe, "z-image", strength)) <= NEAR
 
 
 def test_a_file_that_tells_no_alpha_has_that_of_its_rank(package: Installed, tmp_path: Path) -> None:
-    pipe = _trained("longcat-image", alpha=2.0)
-    installed = _installed(package, tmp_path, "longcat-image", pipe, header=False)
-    assert np.abs(_pixels(DiffusersEngine(installed), 1.0) - _drawn(pipe, "longcat-image", 1.0)).max() <= NEAR
+    pipe = with_adapter("longcat-image", alpha=2.0)
+    installed = packed(package, tmp_path, "longcat-image", pipe, header=False)
+    assert apart(first(DiffusersEngine(installed), 1.0), drawn(pipe, "longcat-image", 1.0)) <= NEAR
 
 
 @pytest.mark.parametrize("adapter_of", ["sd15", "lumina-2", "wider"])
 def test_an_adapter_for_another_base_stops_the_start(package: Installed, tmp_path: Path, adapter_of: str) -> None:
-    installed = _installed(package, tmp_path, "z-image", _trained("z-image" if adapter_of == "wider" else adapter_of))
+    installed = packed(package, tmp_path, "z-image", with_adapter("z-image" if adapter_of == "wider" else adapter_of))
     if adapter_of == "wider":
         state = load_file(installed.adapter)
         save_file({name: torch.cat([tensor, tensor], dim=1).contiguous() for name, tensor in state.items()}, installed.adapter)
@@ -77,39 +177,8 @@ def test_an_adapter_for_another_base_stops_the_start(package: Installed, tmp_pat
 def test_settings_older_than_the_pipeline_field_are_read_as_they_were_meant(package: Installed) -> None:
     old = {name: value for name, value in package.settings.model_dump(by_alias=True).items() if name != "pipeline"}
     assert Settings.model_validate(old).called == Pipeline()
-    assert Settings.model_validate(old | {"family": "qwen-image"}).called == called(FAMILIES["qwen-image"])
-
-
-def _trained(family: str, *, kind: str = "lora", alpha: float = 3.0) -> Any:
-    """The tiny pipeline around a copy of its denoiser with a random adapter in it, nothing of it zero."""
-    pipe, denoiser = copy.copy(tiny_pipeline(family)), copy.deepcopy(denoiser_of(family))
-    for index, parameter in enumerate(inject(denoiser, row(family), rank=2, alpha=alpha, seed=0, kind=kind).values()):
-        torch.nn.init.normal_(parameter, std=1.0, generator=torch.Generator().manual_seed(index))
-    setattr(pipe, row(family).denoiser, denoiser)
-    return pipe
-
-
-def _installed(package: Installed, folder: Path, family: str, trained: Any, *, header: bool = True) -> Installed:
-    """A folder as a package has it, as far as the engine looks."""
-    prefix = "unet" if hasattr(trained, "unet") else "transformer"
-    owner = next(name for name in FAMILIES if FAMILIES[name].pipeline == type(trained).__name__)
-    export(getattr(trained, prefix), row(owner), folder)
-    if not header:
-        save_file(load_file(folder / "adapter.safetensors"), folder / "adapter.safetensors")
-    _save_base(family, folder)
-    changed = package.settings.model_dump(by_alias=True)
-    changed |= {"family": family, "pipeline": called(row(family)), "default_size": {"width": WIDTH, "height": HEIGHT}}
-    changed["adapter"] = {"sha256": sha256(folder / "adapter.safetensors"), "scale": FUSED}
-    return Installed(folder=folder, hash="0", settings=Settings.model_validate(changed))
-
-
-def _save_base(family: str, folder: Path) -> None:
-    """The base as a package carries it, but for a stand-in among its parts, which no package would take."""
-    if any(type(part).__module__.startswith("tests.") for part in tiny_pipeline(family).components.values()):
-        tiny_pipeline(family).save_pretrained(folder / "base")
-        return
-    tiny_pipeline(family).save_pretrained(folder / "saved")
-    copy_base(folder / "saved", folder / "base")
+    meant, now = Settings.model_validate(old | {"family": "qwen-image"}).called, called(FAMILIES["qwen-image"])
+    assert (meant.guidance_argument, meant.options) == (now.guidance_argument, now.options)
 
 
 def _verified(installed: Installed) -> Installed:
@@ -118,30 +187,3 @@ def _verified(installed: Installed) -> Installed:
     return Installed(
         folder=installed.folder, hash=installed.hash, settings=installed.settings.model_copy(update={"adapter": adapter})
     )
-
-
-def _work(strength: float, deadline: float) -> Work:
-    return Work(
-        prompt=PROMPT,
-        width=WIDTH,
-        height=HEIGHT,
-        steps=STEPS,
-        guidance_scale=GUIDANCE,
-        seed=SEED,
-        images=1,
-        strength=strength,
-        deadline=deadline,
-    )
-
-
-def _pixels(engine: DiffusersEngine, strength: float) -> Pixels:
-    (picture,) = engine.generate(_work(strength, time.monotonic() + 600))
-    return np.asarray(picture.convert("RGB")).astype(int)
-
-
-def _drawn(pipe: Any, family: str, strength: float | None) -> Pixels:
-    """Pixels of the training room's own picture; strength None where there is no adapter."""
-    how = Sampling(steps=STEPS, guidance_scale=GUIDANCE, height=HEIGHT, width=WIDTH)
-    at = nullcontext() if strength is None else at_strength(getattr(pipe, row(family).denoiser), strength)
-    with at:
-        return np.asarray(draw(pipe, row(family), PROMPT, seed=SEED, how=how)).astype(int)

@@ -1,15 +1,18 @@
 """From a release to a folder: all of it, the same bytes each time, and nothing where it is refused."""
 
 import hashlib
+import html
 import json
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from serving.listing.api import fields
 from serving.listing.draft import endpoint_of
 from serving.listing.errors import GalleryError, ListingError
 from serving.listing.gallery import planned
+from serving.listing.lint import linted
 from serving.listing.pricing import MeasuredCost
 from tests.serving.listing.material import TEXTS, bundle, dataset, drafted, evaluation, files_in, listing_in, release, settings
 
@@ -53,6 +56,31 @@ def test_without_settings_bounds_and_safety_are_not_guessed(tmp_path: Path) -> N
     listing = listing_in(tmp_path / "draft")
     assert {row.bounds for row in listing.api.input} == {None}
     assert "not stated" in listing.facts.safety
+
+
+@pytest.mark.parametrize(
+    ("safety", "says"),
+    [
+        ({"enabled": False}, ["Pictures are not checked", "prompt filter is always on", "a list of words"]),
+        (
+            {"enabled": True},
+            ["of 2016", "nudity alone", "no violence", "likeness of persons", "minors", "No caller can turn it off."],
+        ),
+        ({"enabled": True, "optional": True}, ["nudity alone", "A caller may turn it off for a request."]),
+        ({"enabled": True, "checker": f"owner/name@{'7' * 40}", "unsafe": ["gore"]}, ["owner/name at commit 7777", "labels gore"]),
+        ({"enabled": True, "deny": ["acme"]}, ["The publisher's own words add to it."]),
+    ],
+)
+def test_the_listing_says_what_is_not_covered_and_who_may_turn_it_off(
+    tmp_path: Path, safety: dict[str, object], says: list[str]
+) -> None:
+    drafted(tmp_path / "draft", settings=settings() | {"safety": safety})
+    listing = listing_in(tmp_path / "draft")
+    assert [part for part in says if part not in listing.facts.safety] == []
+    assert [finding for finding in linted(listing, files_in(tmp_path / "draft")) if finding.where == "facts.safety"] == []
+    page, card = ((tmp_path / "draft" / name).read_text(encoding="utf-8") for name in ("index.html", "MODEL_CARD.md"))
+    assert listing.facts.safety in html.unescape(page)
+    assert listing.facts.safety in card.replace("\\", "")  # Markdown escapes underscores
 
 
 def test_trigger_limit_is_stated_only_where_it_is_true(draft: Path, tmp_path: Path) -> None:
@@ -109,6 +137,32 @@ def test_unmeasured_loss_is_one_clear_line(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("marking", "says"),
+    [
+        (None, "without a machine-readable mark"),
+        ({"enabled": True}, "a development certificate"),
+        ({"enabled": True, "certificate": "secret", "publisher": "Studio 54"}, "the certificate of Studio 54"),
+    ],
+)
+def test_the_listing_says_how_pictures_are_marked(tmp_path: Path, marking: dict[str, object] | None, says: str) -> None:
+    drafted(tmp_path / "draft", settings=settings() | ({"marking": marking} if marking else {}))
+    listing = listing_in(tmp_path / "draft")
+    assert says in listing.facts.marking
+    assert [finding for finding in linted(listing, files_in(tmp_path / "draft")) if finding.where == "facts.marking"] == []
+    assert listing.facts.marking in html.unescape((tmp_path / "draft" / "index.html").read_text(encoding="utf-8"))
+
+
+def test_api_table_has_what_the_pipeline_of_the_package_takes() -> None:
+    from serving.app.schema import image_input_model, input_model
+    from serving.app.settings import Settings
+
+    pipeline = {"negative_prompt": True, "image_to_image": "ZImageImg2ImgPipeline"}
+    package = Settings.model_validate(settings() | {"pipeline": pipeline})
+    served = {name for model in (input_model, image_input_model) for name in model(package).model_json_schema()["properties"]}
+    assert {name for name, _, _ in fields(settings() | {"pipeline": pipeline})} == served
+
+
+@pytest.mark.parametrize(
     ("app", "run", "expected"),
     [
         ("clay", "https://fal.run/studio/clay", "studio/clay"),
@@ -127,11 +181,20 @@ def test_api_table_is_the_schema_that_the_app_serves(draft: Path) -> None:
     from serving.app.schema import Output, input_model
     from serving.app.settings import Settings
 
-    fields = input_model(Settings.model_validate_json(json.dumps(settings()))).model_fields
+    served = input_model(Settings.model_validate_json(json.dumps(settings())))
+    schema = served.model_json_schema()
     table = {row.name: row for row in listing_in(draft).api.input}
-    assert set(table) == set(fields)
-    assert {name for name, row in table.items() if row.required} == {name for name, field in fields.items() if field.is_required()}
+    assert set(table) == set(schema["properties"])
+    assert [name for name, row in table.items() if row.required] == schema["required"]
     for name in ("num_inference_steps", "guidance_scale", "lora_scale", "num_images", "output_format"):
-        default = fields[name].default
+        default = served.model_fields[name].default
         assert table[name].default == (default if isinstance(default, str) else f"{default:g}"), name
     assert {row.name for row in listing_in(draft).api.output} == set(Output.model_fields)
+
+
+def test_every_text_says_what_a_unit_is(tmp_path: Path) -> None:
+    drafted(tmp_path / "draft", settings=settings() | {"billing": {"unit": "megapixel"}})
+    meaning = listing_in(tmp_path / "draft").pricing.meaning
+    assert meaning.startswith("one megapixel")
+    for name in ("index.html", "MODEL_CARD.md", "about.md", "llms.txt"):
+        assert meaning in html.unescape((tmp_path / "draft" / name).read_text(encoding="utf-8")), name

@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
+from serving.app.billing import BillingUnit
 from serving.listing.errors import GalleryError
 from serving.listing.examples import collected
-from serving.listing.gallery import as_png, decoded, photographed, planned, size_to_ask
+from serving.listing.gallery import as_png, decoded, delivered, photographed, planned, size_to_ask, unit_of
 from tests.serving.listing.material import NAMES, SIDE, Answer, Call, app, bundle, data_uri, dataset, drawn, evaluation, settings
 
 SHOTS = planned(evaluation(), dataset(), settings(), prompts=1, seeds=1)
@@ -86,6 +87,19 @@ def test_failed_call_is_one_clear_line(tmp_path: Path, answer: Answer, says: str
     assert says in str(caught.value)
     assert "\n" not in str(caught.value)
     assert caught.value.exit_code == 5
+
+
+@pytest.mark.parametrize(("unit", "units"), [("image", "2"), ("megapixel", "2"), ("request", "1")])
+def test_units_are_compared_by_the_unit_of_the_package(unit: BillingUnit, units: str) -> None:
+    two = {"images": [{"url": data_uri(drawn("a", seed, "x"))} for seed in (1, 2)]}  # each far below a megapixel
+    assert delivered(Answer(units=units, body=two), SHOTS[0], unit)[1] == int(units)
+    with pytest.raises(GalleryError, match=f"3 units billed for 2 pictures delivered, {units} by {unit}"):
+        delivered(Answer(units="3", body=two), SHOTS[0], unit)
+    assert unit_of(settings() | {"billing": {"unit": unit}}) == unit
+
+
+def test_an_old_package_bills_by_image() -> None:
+    assert unit_of(None) == unit_of({}) == "image"
 
 
 def test_missing_sample_of_the_bundle_is_one_clear_line(tmp_path: Path) -> None:

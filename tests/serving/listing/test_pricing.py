@@ -1,8 +1,11 @@
 """A price is the author's word, a measured break-even, or blank; never a guess."""
 
+from typing import get_args
+
 import pytest
 
-from serving.listing.pricing import MeasuredCost, dollars, loses_money, price
+from serving.app.billing import BillingUnit
+from serving.listing.pricing import MEANINGS, MeasuredCost, dollars, loses_money, price
 
 MEASURED = MeasuredCost(gpu_seconds=4.0, gpu_seconds_source="bench.json", usd_per_second=0.0005, usd_per_second_source="price list")
 
@@ -34,6 +37,13 @@ def test_asked_price_without_measurement_claims_no_cost() -> None:
     priced = price(0.02, None)
     assert priced.cost is None
     assert not loses_money(priced)
+
+
+@pytest.mark.parametrize("unit", get_args(BillingUnit))
+def test_the_price_says_what_a_unit_is(unit: BillingUnit) -> None:
+    for priced in (price(None, None, unit), price(0.02, None, unit), price(None, MEASURED, unit)):
+        assert (priced.unit, priced.meaning) == (unit, MEANINGS[unit])
+    assert MEANINGS[unit] in price(None, None, unit).rationale
 
 
 @pytest.mark.parametrize(

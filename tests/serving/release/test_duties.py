@@ -17,6 +17,10 @@ from tests.serving.app.packages import VERDICT, settings, write_base, write_bund
 
 ROOT = Path(__file__).resolve().parents[3]
 CARD = "# tiny\n\nBuilt with tiny\n"
+ENABLED, REQUIRED = (
+    {"file": "settings.json", "pointer": f"/safety/{name}", "equals": equals, "remedy": "set it so"}
+    for name, equals in (("enabled", True), ("optional", False))
+)
 
 
 @pytest.fixture
@@ -24,7 +28,7 @@ def papers(tmp_path: Path) -> Path:
     """The papers as they lie in a package, with the card and the settings that are judged with them."""
     folder = write_notices(tmp_path / "papers")
     (folder / "MODEL_CARD.md").write_text(CARD)
-    (folder / "settings.json").write_text('{"safety": {"enabled": true}}')
+    (folder / "settings.json").write_text('{"safety": {"enabled": true, "optional": true}}')
     return folder
 
 
@@ -95,16 +99,16 @@ def test_a_duty_without_its_file_is_named_with_licence_and_asset(
         ),
         (asked("name", lines=["Llama"]), {"files": []}, "tiny", "'tiny' has to begin with 'Llama'"),
         (asked("name", lines=["Llama"]), {"files": []}, "llama-tiny", ""),
-        (asked("setting"), {"files": []}, "tiny", "does not name its setting"),
+        (asked("setting"), {"files": []}, "tiny", "does not name its settings"),
         (
             asked("setting", files=["settings.json"]),
-            {"files": [], "setting": {"file": "settings.json", "pointer": "/safety/enabled", "equals": False}},
+            {"files": [], "settings": [ENABLED, REQUIRED]},
             "tiny",
-            "/safety/enabled True; it must be False",
+            "settings.json has /safety/optional True, it must be False; set it so",
         ),
         (
             asked("setting", files=["settings.json"]),
-            {"files": [], "setting": {"file": "settings.json", "pointer": "/safety/enabled", "equals": True}},
+            {"files": [], "settings": [ENABLED]},
             "tiny",
             "",
         ),

@@ -17,6 +17,7 @@ import fal.cli._utils
 import pytest
 import tomli_w
 
+from serving.app.settings import Acceleration, Batching, Billing, Logs, Marking, Safety, Size
 from serving.release.errors import NotPermitted, PackageError, Tampered
 from serving.release.lint import KNOWN_KEYS
 from serving.release.package import Inference, Package, build_package, lint, load_package
@@ -59,16 +60,18 @@ def test_it_holds_what_the_app_needs_and_nothing_else(package: Package) -> None:
         "",
     }
     home = Path(sys.modules["serving.app"].__path__[0])
-    assert {path.name: path.read_text() for path in (package.folder / "lora_app").iterdir()} == {
-        path.name: path.read_text() for path in home.glob("*.py")
-    }
+    assert _files(package.folder / "lora_app") == _files(home)
 
 
-def test_packed_twice_it_has_the_same_hash(sources: dict[str, Any], package: Package, tmp_path: Path) -> None:
+def test_packed_twice_elsewhere_and_in_another_order_it_has_the_same_hash(
+    sources: dict[str, Any], package: Package, tmp_path: Path
+) -> None:
     before = os.umask(0o077)
     try:
         later = {**VERDICT, "as_of": "2027-01-01", "evidence": [{"node": "tiny", "file": "README.md"}]}
-        again = build_package(**{**sources, "base_ref": "/elsewhere/tiny", "verdict": later}, out=tmp_path / "again")
+        elsewhere = {name: _copied_backwards(sources[name], tmp_path / name) for name in ("bundle", "base", "notices")}
+        moved = {**sources, **elsewhere, "base_ref": "/elsewhere/tiny", "verdict": later}
+        again = build_package(**moved, out=tmp_path / "deep" / "again")
     finally:
         os.umask(before)
     assert again.hash == package.hash
@@ -76,7 +79,22 @@ def test_packed_twice_it_has_the_same_hash(sources: dict[str, Any], package: Pac
     assert modes == {0o644}
 
 
-@pytest.mark.parametrize("change", [{"scale": 0.5}, {"inference": Inference(steps=3, guidance_scale=0)}, {"keep_alive": 61}])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"scale": 0.5},
+        {"inference": Inference(steps=3, guidance_scale=0)},
+        {"keep_alive": 61},
+        {"marking": Marking()},
+        {"safety": Safety(enabled=True)},
+        {"billing": Billing(unit="request")},
+        {"termination_grace": 60},
+        {"warm_up": (Size(width=16, height=32),)},
+        {"acceleration": Acceleration(compile="off")},
+        {"batching": Batching(max_batch=1)},
+        {"logs": Logs(prompts=True)},
+    ],
+)
 def test_what_changes_the_app_changes_the_hash(
     sources: dict[str, Any], package: Package, tmp_path: Path, change: dict[str, Any]
 ) -> None:
@@ -92,7 +110,26 @@ def test_settings_take_from_the_bundle_what_the_job_leaves_open(package: Package
         "tiny-style",
     )
     assert written["base"] == {"kind": "folder", "ref": "tiny", "revision": None}
-    assert written["safety"] == {"enabled": False}
+    assert (written["safety"]["enabled"], written["marking"]["enabled"]) == (False, False)
+    assert (written["challenger"], written["termination_grace"]) == (None, 30)
+
+
+def test_a_second_adapter_and_the_measured_quality_travel(sources: dict[str, Any], tmp_path: Path) -> None:
+    report = {"schema": "lorasmith/quality/1", "worst": {"psnr": 30.0}}
+    folder = build_package(**sources, challenger=sources["bundle"], quality=report, out=tmp_path / "out").folder
+    written = json.loads((folder / "settings.json").read_text())
+    assert written["challenger"] == {"sha256": written["adapter"]["sha256"], "scale": 0.75}
+    assert (folder / "challenger.safetensors").read_bytes() == (folder / "adapter.safetensors").read_bytes()
+    assert json.loads((folder / "quality.json").read_text()) == report
+    (app,) = tomllib.loads((folder / "pyproject.toml").read_text())["tool"]["fal"]["apps"].values()
+    assert {"challenger.safetensors", "quality.json"} <= set(app["app_files"])
+
+
+def test_a_challenger_for_another_base_is_refused(sources: dict[str, Any], tmp_path: Path) -> None:
+    other = Path(shutil.copytree(sources["bundle"], tmp_path / "other"))
+    _edit_json(other / "manifest.json", family="sdxl")
+    with pytest.raises(PackageError, match="is for sdxl, the champion for z-image"):
+        build_package(**sources, challenger=other, out=tmp_path / "out")
 
 
 def test_it_loads_with_the_hash_it_was_built_with(package: Package) -> None:
@@ -255,6 +292,10 @@ def test_lint_finds_nothing_in_what_was_built(package: Package) -> None:
         ({"app_files": ["lora_app", "settings.json", "package.json", "adapter.safetensors", "gone"]}, "names 'gone'"),
         ({"app_files": ["settings.json", "package.json", "adapter.safetensors"]}, "does not name 'lora_app'"),
         ({"python_entry_point": "lora_app.app"}, "must be 'module:Class'"),
+        ({"max_multiplexing": 1}, "max_multiplexing must be at least 2"),
+        ({"secrets": None}, "secrets is missing"),
+        ({"secrets": ["AWS_ACCESS_KEY"]}, "secret 'AWS_ACCESS_KEY' is read by nothing"),
+        ({"secrets": ["LORASMITH_C2PA_KEY"]}, "secret 'LORASMITH_C2PA_KEY' is of no use"),
         ({"python_entry_point": "lora_app.app:Other"}, "has no class Other"),
         ({"python_entry_point": "elsewhere.app:LoraApp"}, "must be 'module:Class' of a module in the package"),
     ],
@@ -311,13 +352,28 @@ def test_the_known_keys_are_those_that_this_fal_reads() -> None:
 def test_it_runs_by_itself_and_describes_itself_without_torch(copy: Path, package: Package) -> None:
     code = (
         "import json, sys; from lora_app.app import LoraApp; openapi = LoraApp.build_metadata()['openapi']; "
-        "ours = sorted({name.split('.')[0] for name in sys.modules} & {'torch', 'diffusers', 'serving', 'flows', 'lora_app'}); "
+        "ours = sorted({name.split('.')[0] for name in sys.modules} & {'torch', 'diffusers', 'transformers', 'peft', "
+        "'onnxruntime', 'c2pa', 'serving', 'flows', 'lora_app'}); "
         "print(json.dumps([openapi['info'], LoraApp.get_health_check_config().path, ours]))"
     )
     result = subprocess.run([sys.executable, "-B", "-c", code], cwd=copy, capture_output=True, text=True, timeout=60)
     assert result.returncode == 0, result.stderr
     assert json.loads(result.stdout.splitlines()[-1]) == [{"title": "tiny-style", "version": package.hash}, "/health", ["lora_app"]]
     assert load_package(copy).hash == package.hash
+
+
+def _files(folder: Path) -> dict[str, bytes]:
+    files = (path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
+
+
+def _copied_backwards(source: Path, target: Path) -> Path:
+    """The same files, created in the opposite order, which is the order that some file systems list them in."""
+    for path in sorted(source.rglob("*"), reverse=True):
+        if path.is_file():
+            (target / path.relative_to(source)).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, target / path.relative_to(source))
+    return target
 
 
 def _edit_json(path: Path, **changes: Any) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from serving.app.billing import BillingUnit
 from serving.release.child import mask
 from serving.release.errors import SmokeFailed
 from serving.release.platform import FalPlatform, _secrets
@@ -37,6 +38,17 @@ def test_units_of_all_golden_requests_are_added_up(platform: MemoryPlatform) -> 
     assert (evidence["images"], evidence["units"], evidence["seconds"]) == (5, 5, 0.5)
     assert evidence["invalid"] == {"status": 422, "units": "0"}
     assert lines[-1].endswith("golden request 2 of 2")
+
+
+@pytest.mark.parametrize(("unit", "units"), [("megapixel", "2"), ("request", "1")])
+def test_units_are_compared_by_the_unit_of_the_package(platform: MemoryPlatform, unit: BillingUnit, units: str) -> None:
+    plan = SmokePlan(arguments=[FOX], unit=unit)
+    platform.broken["a", "main"] = {"units": units}  # two pictures of 8 x 8
+    evidence = run(platform, plan)
+    assert (evidence["images"], evidence["unit"], evidence["units"]) == (2, unit, int(units))
+    platform.broken["a", "main"] = {"units": "3"}
+    with pytest.raises(SmokeFailed, match=f"delivered 2 images and billed '3' units, {units} by {unit}"):
+        run(platform, plan)
 
 
 def test_without_a_second_account_the_owner_calls_and_the_evidence_says_so(platform: MemoryPlatform) -> None:

@@ -15,6 +15,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 SETTINGS: dict[str, Any] = json.loads(Path("settings.json").read_text())
+cancelled: dict[str, asyncio.Event] = {}
 
 
 @asynccontextmanager
@@ -37,11 +38,49 @@ async def echo(request: Request) -> Response:
     return JSONResponse(reply, body.get("status", 200), headers=headers)
 
 
+async def endless(request: Request) -> Response:
+    """Ends when it is cancelled by the path that fal uses, and says 499 itself."""
+    request_id = request.headers["x-fal-request-id"]
+    event = cancelled[request_id] = asyncio.Event()
+    print("begun", request_id, flush=True)
+    await event.wait()
+    return JSONResponse({}, 499, headers={"x-fal-billable-units": "0"})
+
+
+async def cancel(request: Request) -> Response:
+    cancelled[request.headers["x-fal-request-id"]].set()
+    return JSONResponse({})
+
+
+async def deaf(request: Request) -> Response:
+    """Has no path for a cancellation; it ends when the connection does."""
+    print("begun", request.headers["x-fal-request-id"], flush=True)
+    while not await request.is_disconnected():
+        await asyncio.sleep(0.01)
+    print("left", request.headers["x-fal-request-id"], flush=True)
+    return JSONResponse({})
+
+
+async def flaky(request: Request) -> Response:
+    """503 as often as `faults` says, over all runners; every attempt is a line in the file `attempts`."""
+    body = await request.json()
+    with Path(body["attempts"]).open("a") as file:
+        file.write(f"{request.headers['x-fal-request-id']} {os.getpid()}\n")
+    failing = len(Path(body["attempts"]).read_text().splitlines()) <= body["faults"]
+    headers = {"x-fal-billable-units": "0" if failing else "1"} | body.get("headers", {})
+    return JSONResponse({}, body.get("status", 503) if failing else 200, headers=headers)
+
+
+async def environment(request: Request) -> Response:
+    return JSONResponse(dict(os.environ))
+
+
 async def crash(request: Request) -> Response:
     os._exit(9)
 
 
 async def health(request: Request) -> Response:
+    print("asked for health", flush=True)
     return JSONResponse({"version": SETTINGS["version"]}, 500 if SETTINGS.get("sick") else 200)
 
 
@@ -50,7 +89,7 @@ class Plain:
 
     @staticmethod
     def run_local(*, exposed_port: int, exposed_metrics_port: int) -> None:
-        routes = [
-            Route(path, endpoint, methods=["POST"]) for path, endpoint in (("/", echo), ("/crash", crash), ("/health", health))
-        ]
+        endpoints = (echo, crash, health, endless, deaf, flaky, environment)
+        routes = [Route("/" if endpoint is echo else f"/{endpoint.__name__}", endpoint, methods=["POST"]) for endpoint in endpoints]
+        routes.append(Route("/endless/cancel", cancel, methods=["POST"]))
         uvicorn.Server(uvicorn.Config(Starlette(routes=routes, lifespan=lifespan), host="0.0.0.0", port=exposed_port)).run()

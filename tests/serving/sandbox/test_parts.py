@@ -1,5 +1,7 @@
 """The parts that need no daemon: certificates, keys, requirements, state."""
 
+import asyncio
+import math
 import platform
 import ssl
 import stat
@@ -11,12 +13,26 @@ import pytest
 from cryptography import x509
 
 from serving.sandbox.accounts import CALLER, OWNER, Keyring, ensure_keys
-from serving.sandbox.agent_process import RunnerLog
+from serving.sandbox.agent_process import Job, RunnerLog
 from serving.sandbox.errors import BuildFailed, NotAllowed, NotFound, PortInUse, RunnerFailed, SandboxError, StartFailed
+from serving.sandbox.fleet import Fleet
 from serving.sandbox.requirements import check_environment
+from serving.sandbox.runners import Runner
 from serving.sandbox.settings import health_of, kept_settings
 from serving.sandbox.state import Alias, Entry, Revision, State, full_name, split_name
 from serving.sandbox.tls import prepare_tls
+
+REVISION = Revision(
+    id="r",
+    owner="o",
+    alias="a",
+    environment="main",
+    entrypoint="m:C",
+    files=(("f" * 64, "x/y.py"),),
+    settings={"keep_alive": 1},
+    health={"path": "/health"},
+    metadata={"openapi": {"paths": {"/": {}}}},
+)
 
 
 def test_the_authority_is_made_once_and_may_name_no_host(tmp_path: Path) -> None:
@@ -95,17 +111,7 @@ def test_an_alias_names_app_and_environment(alias: str, app: str, environment: s
 
 
 def test_state_is_what_was_put_into_it_after_a_restart(tmp_path: Path) -> None:
-    revision = Revision(
-        id="r",
-        owner="o",
-        alias="a",
-        environment="main",
-        entrypoint="m:C",
-        files=(("f" * 64, "x/y.py"),),
-        settings={"keep_alive": 1},
-        health={"path": "/health"},
-        metadata={"openapi": {"paths": {"/": {}}}},
-    )
+    revision = REVISION
     alias = Alias(owner="o", name="a", environment="main", revision="r", auth_mode="shared", settings={"keep_alive": 2})
     entry = Entry(
         request_id="q", app="a", environment="main", revision="r", caller=None, path="/", status=200, units=None, seconds=0.5
@@ -173,3 +179,31 @@ def test_every_error_is_one_family_with_the_platforms_exit_code() -> None:
         assert issubclass(kind, SandboxError)
         assert issubclass(kind, ValueError)
         assert kind.exit_code == 5
+
+
+def test_a_runner_at_work_is_asked_for_its_health_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)  # where the sockets are
+    (tmp_path / "run").mkdir()
+    asked: list[int] = []
+
+    class Busy(Runner):
+        alive = True
+
+        async def _answers_health(self) -> bool:
+            asked.append(self.in_flight)
+            return True
+
+    async def look() -> None:
+        job = Job(stage=tmp_path, pickle=None, entrypoint="m:C.run_local", environment={})
+        runner = Busy(REVISION, job, RunnerLog(tmp_path / "log"), multiplexing=2)
+        state = State(tmp_path / "state.db")
+        fleet = Fleet(tmp_path, state, lambda _: {})
+        fleet._runners["one"] = runner
+        async with runner.lease():
+            runner._health_at = -math.inf
+            await fleet._look_after("one", runner)
+        await runner.stop(grace=0.0)
+        state.close()
+
+    asyncio.run(look())
+    assert asked == [1]

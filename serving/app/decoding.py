@@ -1,0 +1,49 @@
+"""How the last step, from latents to pixels, fits into memory: one picture at a time, or one in tiles."""
+
+import os
+from dataclasses import dataclass
+from typing import Any
+
+_BUFFERS = 12  # layers' inputs and outputs that a decoder holds at once at full size, by its widest full-size layer
+_CHANNELS = 128  # of that layer, where the configuration does not say it
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Decoding:
+    """slicing: a call's pictures are decoded one by one, which changes nothing. tiling: in overlapping tiles, which does."""
+
+    slicing: bool
+    tiling: bool
+
+
+def decoding(*, free: int, per_pixel: int, area: int, batch: int) -> Decoding:
+    """The cheapest way that fits into `free` bytes, for a batch of pictures of `area` pixels at `per_pixel` bytes.
+
+    Tiling depends on the picture alone, so that a picture is the same alone and in a batch.
+    """
+    one = area * per_pixel
+    return Decoding(slicing=batch > 1 and batch * one > free, tiling=one > free)
+
+
+def bytes_per_pixel(vae: Any) -> int:
+    """What decoding one pixel holds at its peak, estimated from the decoder's width."""
+    channels = (getattr(vae.config, "block_out_channels", None) or (_CHANNELS,))[0]
+    return int(channels) * _BUFFERS * int(vae.dtype.itemsize)
+
+
+def decode_so(vae: Any, how: Decoding) -> None:
+    """Set the VAE so, as far as it knows these ways."""
+    for wanted, name in ((how.slicing, "slicing"), (how.tiling, "tiling")):
+        method = getattr(vae, f"{'enable' if wanted else 'disable'}_{name}", None)
+        if method is not None:
+            method()
+
+
+def memory_for_pictures(device: Any) -> int:
+    """Bytes that decoding may take: what is free on this GPU beside the models, or all of a machine without one."""
+    if device.type != "cuda":
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    import torch
+
+    cached = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    return int(torch.cuda.mem_get_info(device)[0]) + int(cached)
