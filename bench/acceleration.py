@@ -47,7 +47,7 @@ def measured(folder: Path, *, rounds: int) -> dict[str, dict[str, float]]:
     """Figures by what was tried."""
     from packages import make_package
 
-    from serving.app.engine import DiffusersEngine
+    from serving.app.drawing.engine import DiffusersEngine
     from serving.app.settings import Acceleration, Installed, Settings
     from serving.release.quality import LEVELS
 
@@ -95,7 +95,7 @@ def _apart(exact: Any, other: Any, settings: Any, *, rounds: int, adapter: str =
 def _timed(engine: Any, settings: Any, prompt: str, seed: int, adapter: str) -> tuple[Any, float]:
     import numpy as np
 
-    from serving.app.engine import Shape, Wanted
+    from serving.app.drawing.engine import Shape, Wanted
 
     shape = Shape(
         width=settings.default_size.width,

@@ -24,7 +24,7 @@ def main() -> None:
 
 def engine(folder: Path, settings: dict) -> None:
     sys.path.insert(0, str(folder))
-    from lora_app.engine import DiffusersEngine, Shape, Wanted
+    from lora_app.drawing.engine import DiffusersEngine, Shape, Wanted
     from lora_app.settings import installed
 
     size, inference = settings["default_size"], settings["inference"]

@@ -70,7 +70,7 @@ def main() -> int:
 
 def parts(rounds: int = 15) -> dict[str, float]:
     """Median CPU milliseconds of each part of what a delivered JPEG of one megapixel goes through."""
-    from serving.app.safety import checker_for
+    from serving.app.safety.checker import checker_for
 
     picture, marks = photograph("chelsea.png").resize((1024, 1024), Image.Resampling.LANCZOS), marker()
     checker = checker_for(SimpleNamespace(safety=Safety(enabled=True)))  # type: ignore[arg-type]

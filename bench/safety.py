@@ -16,7 +16,7 @@ from PIL import Image
 
 from bench.findings import DEMO, opened
 from serving.app.errors import ContentRefused
-from serving.app.policy import check_prompt
+from serving.app.safety.policy import check_prompt
 from tests.serving.app.harmless_prompts import HARMLESS
 
 LONG = "a red fox in the snow, soft light, "
@@ -45,7 +45,7 @@ def prompts(rounds: int) -> None:
 def pictures(rounds: int) -> None:
     before = rss()
     began = time.process_time()
-    from serving.app.opennsfw import OpenNsfw
+    from serving.app.safety.opennsfw import OpenNsfw
 
     checker = OpenNsfw(threshold=0.8)
     loaded = 1000 * (time.process_time() - began)

@@ -7,8 +7,8 @@ from pydantic import BaseModel, Field
 
 from .delivery import Delivery
 from .marking import Marker
-from .safety import safety_statement
-from .schema import Input, Output, Undelivered
+from .requests.schema import Input, Output, Undelivered
+from .safety.checker import safety_statement
 from .settings import Installed
 
 UNMARKED = "Images carry no marks that say that they were generated."

@@ -13,28 +13,28 @@ import fal
 from fal.toolkit import Image
 from fastapi import Request
 
-from . import logs, metrics
 from .answers import Cancellation, Health, health_of, output_of
-from .batching import Batcher
 from .billing import Delivered, Receipt
-from .boundary import RECEIPT, Bounds, bound
-from .callers import Callers, caller_of, seed_for
-from .contained import contained_call
 from .delivery import Way, deliver
-from .engine import DiffusersEngine, Engine, Shape, Wanted
+from .drawing.batching import Batcher
+from .drawing.engine import DiffusersEngine, Engine, Shape, Wanted
 from .errors import GpuBroken
-from .inputs import MAX_BODY, picture_file, start_picture
-from .lifecycle import Lifecycle
-from .logs import NOTES, Notes
 from .marking import Marker, found_marks, marker_for
 from .pictures import OutputFormat, encode, hand_out
-from .policy import check_request
-from .refusals import refuse_in_form
-from .safety import Checker, checker_for
-from .schema import ImageInput, Input, Output, VerifyInput, VerifyOutput, image_input_model, input_model, seed_of
+from .requests.inputs import MAX_BODY, picture_file, start_picture
+from .requests.refusals import refuse_in_form
+from .requests.schema import ImageInput, Input, Output, VerifyInput, VerifyOutput, image_input_model, input_model, seed_of
+from .requests.sizes import pixels, require_work
+from .runner import logs, metrics
+from .runner.boundary import RECEIPT, Bounds, bound
+from .runner.callers import Callers, caller_of, seed_for
+from .runner.contained import contained_call
+from .runner.lifecycle import Lifecycle
+from .runner.logs import NOTES, Notes
+from .runner.starting import explained, require_gpu
+from .safety.checker import Checker, checker_for
+from .safety.policy import check_request
 from .settings import Installed, Settings, installed
-from .sizes import pixels, require_work
-from .starting import explained, require_gpu
 
 _DETECTOR = ThreadPoolExecutor(1, thread_name_prefix="verify")  # its own: what is free must not keep paid images waiting
 

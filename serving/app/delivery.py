@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, Union
 from fal.exceptions import AppException
 from fal.toolkit import Image
 
-from . import logs
 from .billing import Delivered
-from .contained import contained_call
 from .errors import ContentRefused, GpuBroken, MarkingError, NothingDelivered, failure_of
-from .logs import Notes
 from .pictures import OutputFormat
-from .safety import Checker
+from .runner import logs
+from .runner.contained import contained_call
+from .runner.logs import Notes
+from .safety.checker import Checker
 
 if TYPE_CHECKING:
     from PIL.Image import Image as Picture

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from serving.app.marking import statement_of as statement_of_marks
-from serving.app.safety import statement_of
+from serving.app.safety.checker import statement_of
 from serving.app.settings import Marking, Safety
 from serving.listing.errors import ListingError
 from serving.listing.model import Evaluation, Facts, Figure, HeldOut, TrainingData

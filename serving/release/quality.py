@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from serving.app.first_block import why_not
+from serving.app.drawing.first_block import why_not
 from serving.app.settings import Acceleration, Quality, Settings
 from serving.release.errors import PackageError
 

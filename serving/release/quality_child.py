@@ -18,7 +18,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from serving.app.engine import DiffusersEngine, Shape, Wanted
+from serving.app.drawing.engine import DiffusersEngine, Shape, Wanted
 from serving.app.settings import Acceleration, Installed, Settings
 from serving.release.likeness import Pixels, psnr, ssim
 

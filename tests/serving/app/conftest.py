@@ -6,7 +6,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from serving.app.app import LoraApp
-from serving.app.fused import DATA_VARIABLE
+from serving.app.drawing.fused import DATA_VARIABLE
 from serving.app.settings import PACKAGE_VARIABLE, Installed, installed
 from serving.release.package import build_package
 from tests.serving.app.packages import VERDICT, ScriptedApp, built, settings, write_base, write_bundle, write_notices

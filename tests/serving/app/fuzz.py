@@ -22,7 +22,7 @@ from schemathesis import Case, CheckContext, GenerationMode, Response
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import content_type_conformance, response_schema_conformance, status_code_conformance
 
-from serving.app.schema import EXAMPLE_PICTURE
+from serving.app.requests.schema import EXAMPLE_PICTURE
 from tests.serving.app.surfaces import WHOLE, served
 
 UNITS = "x-fal-billable-units"

@@ -20,12 +20,12 @@ from PIL import Image as PIL
 from safetensors.torch import save_file
 
 from serving.app.app import LoraApp
-from serving.app.engine import Engine, Shape, Wanted
+from serving.app.drawing.engine import Engine, Shape, Wanted
 from serving.app.errors import Stopped
-from serving.app.lifecycle import Lifecycle
 from serving.app.pictures import OutputFormat, hand_out
-from serving.app.safety import Checker
-from serving.app.schema import Input
+from serving.app.requests.schema import Input
+from serving.app.runner.lifecycle import Lifecycle
+from serving.app.safety.checker import Checker
 from serving.app.settings import PACKAGE_VARIABLE, Installed
 from serving.release.package import AppSettings, Limits, Size
 from tests.training.tiny import tiny_pipeline

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from serving.app.downloads import Internet
+from serving.app.requests.downloads import Internet
 
 NAMES = ("pictures.example.com", "other.example.com", "xn--bcher-kva.example.com")
 LOOPBACK = "127.0.0.1"

@@ -15,7 +15,7 @@ from fal.toolkit import Image
 from PIL import Image as PIL
 
 from serving.app.app import LoraApp
-from serving.app.engine import Engine, Shape, Wanted
+from serving.app.drawing.engine import Engine, Shape, Wanted
 from serving.app.errors import Stopped
 from serving.app.pictures import OutputFormat, hand_out
 

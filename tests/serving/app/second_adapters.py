@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import save_file
 
 from flows.calls import called
-from serving.app.engine import DiffusersEngine, Shape, Wanted
+from serving.app.drawing.engine import DiffusersEngine, Shape, Wanted
 from serving.app.settings import Installed, Settings
 from tests.serving.app.packages import sha256
 from tests.training.tiny import tiny_pipeline

@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from flows.calls import called
-from serving.app.engine import DiffusersEngine, Shape, Wanted
+from serving.app.drawing.engine import DiffusersEngine, Shape, Wanted
 from serving.app.settings import Installed, Settings
 from serving.release.weights import copy_base
 from tests.serving.app.packages import sha256

@@ -12,9 +12,9 @@ import torch._dynamo
 from fal.toolkit import compilation
 from torch._dynamo.utils import counters
 
-from serving.app.acceleration import accelerate
-from serving.app.compile_cache import cache_key, platform_cache
-from serving.app.engine import DiffusersEngine, Wanted
+from serving.app.drawing.acceleration import accelerate
+from serving.app.drawing.compile_cache import cache_key, platform_cache
+from serving.app.drawing.engine import DiffusersEngine, Wanted
 from serving.app.errors import Stopped
 from serving.app.settings import Acceleration, Base, Installed, Quality
 from tests.serving.app.second_adapters import FUSED, installed, pixels, shape

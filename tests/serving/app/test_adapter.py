@@ -11,9 +11,9 @@ from peft import LoraConfig, inject_adapter_in_model, set_peft_model_state_dict
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from serving.app.adapter import read_parts
+from serving.app.drawing.adapter import read_parts
+from serving.app.drawing.strength import merge, strength_added
 from serving.app.errors import SettingsError
-from serving.app.strength import merge, strength_added
 
 _METADATA = "lora_adapter_metadata"
 

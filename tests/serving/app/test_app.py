@@ -14,8 +14,8 @@ from safetensors.torch import load_file
 
 from serving.app.app import LoraApp
 from serving.app.errors import SettingsError
-from serving.app.safety import safety_statement
-from serving.app.schema import EXAMPLE_PICTURE
+from serving.app.requests.schema import EXAMPLE_PICTURE
+from serving.app.safety.checker import safety_statement
 from serving.app.settings import PACKAGE_VARIABLE, Installed, installed
 from tests.serving.app.packages import RECOMMENDED, ScriptedApp, built, change_settings, only_settings, pictures_of
 

@@ -15,8 +15,8 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from serving.app.batching import Batcher, Drawn
-from serving.app.engine import Shape, Wanted
+from serving.app.drawing.batching import Batcher, Drawn
+from serving.app.drawing.engine import Shape, Wanted
 from serving.app.errors import Busy, GpuBroken, OutOfMemory, Stopped, TimedOut
 from serving.app.settings import Batching
 

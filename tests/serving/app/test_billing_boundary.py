@@ -10,9 +10,9 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from serving.app.billing import Delivered
-from serving.app.boundary import RECEIPT, BillingBoundary, Bounds
 from serving.app.errors import Busy
-from serving.app.lifecycle import Lifecycle
+from serving.app.runner.boundary import RECEIPT, BillingBoundary, Bounds
+from serving.app.runner.lifecycle import Lifecycle
 from tests.serving.app.exchange import Seen, exchange
 
 BOUNDS = Bounds(unit="image", timeout=30, max_body=64, paths=frozenset({"/", "/health"}))

@@ -17,10 +17,10 @@ from hypothesis import strategies as st
 from PIL import Image as PIL
 
 from serving.app.billing import BillingUnit
-from serving.app.callers import Callers
-from serving.app.engine import Engine, Shape, Wanted
-from serving.app.lifecycle import Lifecycle
-from serving.app.schema import Input
+from serving.app.drawing.engine import Engine, Shape, Wanted
+from serving.app.requests.schema import Input
+from serving.app.runner.callers import Callers
+from serving.app.runner.lifecycle import Lifecycle
 from serving.app.settings import Billing, Installed
 from tests.serving.app.exchange import Platform, Seen, exchange
 from tests.serving.app.packages import RAISES, WITHHELD, ScriptedApp, ScriptedEngine, built

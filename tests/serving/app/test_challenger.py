@@ -9,7 +9,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from serving.app.app import LoraApp
-from serving.app.engine import DiffusersEngine
+from serving.app.drawing.engine import DiffusersEngine
 from serving.app.errors import SettingsError
 from serving.app.settings import Installed
 from tests.serving.app.packages import built, sha256

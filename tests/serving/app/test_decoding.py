@@ -7,7 +7,7 @@ import pytest
 import torch
 from diffusers import AutoencoderKL
 
-from serving.app.decoding import Decoding, bytes_per_pixel, decode_so, decoding, memory_for_pictures
+from serving.app.drawing.decoding import Decoding, bytes_per_pixel, decode_so, decoding, memory_for_pictures
 
 MEGAPIXEL = 1024 * 1024
 

@@ -12,8 +12,8 @@ from PIL import Image as PIL
 
 from serving.app.delivery import Delivery, Result, Way, deliver
 from serving.app.errors import ContentRefused, GpuBroken, MarkingError, NothingDelivered, TimedOut
-from serving.app.logs import Notes
 from serving.app.pictures import OutputFormat
+from serving.app.runner.logs import Notes
 
 OK, FLAGGED, UNCHECKABLE, UNMARKED, UNENCODABLE, UNSTORED = range(6)  # how wide a picture is says what happens to it
 REASONS = {

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from serving.app.addresses import is_public
-from serving.app.downloads import MAX_REDIRECTS, Internet, download
 from serving.app.errors import BadPicture
+from serving.app.requests.addresses import is_public
+from serving.app.requests.downloads import MAX_REDIRECTS, Internet, download
 from tests.serving.app.public_server import NAMES, Answer, PublicServer, body, public_server, redirect
 
 LIMIT = 1000

@@ -11,10 +11,10 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from flows.calls import called
-from serving.app.adapter import denoiser_of as denoiser
-from serving.app.engine import DiffusersEngine, Wanted, warm_ups
+from serving.app.drawing.adapter import denoiser_of as denoiser
+from serving.app.drawing.engine import DiffusersEngine, Wanted, warm_ups
+from serving.app.drawing.fused import DATA_VARIABLE
 from serving.app.errors import SettingsError, Stopped
-from serving.app.fused import DATA_VARIABLE
 from serving.app.settings import Batching, Installed, Pipeline, Settings, Size
 from tests.serving.app.packages import sha256
 from tests.serving.app.served import (

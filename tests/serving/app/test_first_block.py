@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import nn
 
+from serving.app.drawing.first_block import BLOCKS, FirstBlockCache, why_not
 from serving.app.errors import SettingsError
-from serving.app.first_block import BLOCKS, FirstBlockCache, why_not
 from tests.training.tiny import tiny_pipeline
 from tests.training.tiny.questions import HEIGHT, WIDTH, denoiser_of, row
 from training.families import FAMILIES

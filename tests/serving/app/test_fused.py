@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from serving.app.engine import DiffusersEngine
-from serving.app.fused import DATA_VARIABLE, is_whole, keep, place_of
+from serving.app.drawing.engine import DiffusersEngine
+from serving.app.drawing.fused import DATA_VARIABLE, is_whole, keep, place_of
 from serving.app.settings import Adapter, Base, Installed, Settings
 from tests.serving.app.served import FUSED, apart, first, packed, with_adapter
 from tests.training.tiny import tiny_pipeline

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from serving.app.inputs import MAX_BODY
+from serving.app.requests.inputs import MAX_BODY
 from tests.serving.app.asking import JSON, OK, asked, raw
 from tests.serving.app.fuzz import UNITS, small_whole
 from tests.serving.app.surfaces import served

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 from PIL import Image
 
-from serving.app.schema import EXAMPLE_PICTURE
+from serving.app.requests.schema import EXAMPLE_PICTURE
 from tests.serving.app.asking import OK, asked
 from tests.serving.app.fuzz import small_whole
 from tests.serving.app.surfaces import served

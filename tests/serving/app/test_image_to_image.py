@@ -9,11 +9,11 @@ import pytest
 from PIL import Image
 
 from flows.calls import IMAGE_TO_IMAGE
-from serving.app.adapter import denoiser_of
-from serving.app.call import changing
-from serving.app.engine import DiffusersEngine, Shape, Wanted
+from serving.app.drawing.adapter import denoiser_of
+from serving.app.drawing.call import changing
+from serving.app.drawing.engine import DiffusersEngine, Shape, Wanted
+from serving.app.drawing.loading import image_to_image
 from serving.app.errors import SettingsError
-from serving.app.loading import image_to_image
 from serving.app.settings import Installed
 from tests.serving.app.served import (
     FUSED,

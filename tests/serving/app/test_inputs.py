@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from PIL import Image, PngImagePlugin
 
 from serving.app.errors import BadPicture, WorkRefused
-from serving.app.inputs import MAX_BODY, MAX_BYTES, MAX_PARTS, MAX_PIXELS, picture_file, start_picture
+from serving.app.requests.inputs import MAX_BODY, MAX_BYTES, MAX_PARTS, MAX_PIXELS, picture_file, start_picture
+from serving.app.requests.sizes import fitted, require_work, work_of
 from serving.app.settings import Limits
-from serving.app.sizes import fitted, require_work, work_of
 from tests.serving.app.public_server import public_server
 
 LIMITS = Limits(

@@ -20,9 +20,9 @@ from typing import Any
 import pytest
 
 from serving.app.errors import GpuBroken, OutOfMemory, RequestFailure, SettingsError, TimedOut, failure_of
-from serving.app.lifecycle import Lifecycle
+from serving.app.runner.lifecycle import Lifecycle
+from serving.app.runner.starting import explained, require_gpu
 from serving.app.settings import PACKAGE_VARIABLE, Installed
-from serving.app.starting import explained, require_gpu
 
 ROOT = Path(__file__).resolve().parents[3]
 UNITS = "x-fal-billable-units"

@@ -14,10 +14,10 @@ import pytest
 import torch
 from PIL import Image
 
-from serving.app.engine import DiffusersEngine, Shape, Wanted
+from serving.app.drawing.engine import DiffusersEngine, Shape, Wanted
+from serving.app.drawing.fused import DATA_VARIABLE
+from serving.app.drawing.loading import denoiser_name, fetched, import_libraries, load_pipeline
 from serving.app.errors import SettingsError
-from serving.app.fused import DATA_VARIABLE
-from serving.app.loading import denoiser_name, fetched, import_libraries, load_pipeline
 from serving.app.settings import Base, Installed
 from tests.licenses.loopback_hub import LoopbackHub, serving
 from tests.serving.app.packages import RECOMMENDED
@@ -107,7 +107,7 @@ _SHAPE = Shape(width=32, height=32, steps=2, guidance_scale=2.0, lora_scale=RECO
 _WANTED = Wanted(prompt="a red dog", seed=5)
 _FRESH = """
 import gc, json, sys
-from serving.app.engine import DiffusersEngine, Shape, Wanted
+from serving.app.drawing.engine import DiffusersEngine, Shape, Wanted
 from serving.app.settings import installed
 engine = DiffusersEngine(installed())
 shape = Shape(width=32, height=32, steps=2, guidance_scale=2.0, lora_scale=0.75)

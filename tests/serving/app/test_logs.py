@@ -14,12 +14,12 @@ from PIL import Image as PIL
 from prometheus_client import REGISTRY, generate_latest
 from pydantic import BaseModel
 
-from serving.app import logs
-from serving.app.engine import Engine, Shape, Wanted
-from serving.app.logs import Asked
+from serving.app.drawing.engine import Engine, Shape, Wanted
 from serving.app.pictures import OutputFormat, hand_out
-from serving.app.safety import Checker
-from serving.app.schema import Input
+from serving.app.requests.schema import Input
+from serving.app.runner import logs
+from serving.app.runner.logs import Asked
+from serving.app.safety.checker import Checker
 from serving.app.settings import Installed, Logs
 from tests.serving.app.exchange import Seen, exchange
 from tests.serving.app.packages import ScriptedApp, ScriptedEngine, built

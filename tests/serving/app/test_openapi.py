@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from serving.app.inputs import MAX_BYTES
-from serving.app.schema import EXAMPLE_PICTURE, ImageInput, Input, Output, VerifyInput, VerifyOutput
+from serving.app.requests.inputs import MAX_BYTES
+from serving.app.requests.schema import EXAMPLE_PICTURE, ImageInput, Input, Output, VerifyInput, VerifyOutput
 from serving.app.settings import Limits, Settings
 from tests.serving.app.surfaces import SMALLEST, SNAPSHOT, WHOLE, openapi, snapshot
 
@@ -84,7 +84,7 @@ def test_the_form_draws_sizes_pictures_and_what_is_hidden(published: dict[str, A
 
 @pytest.mark.parametrize("name", ["smallest", "whole"])
 def test_examples_and_defaults_are_requests_that_pass(published: dict[str, Any], name: str) -> None:
-    from serving.app.schema import image_input_model, input_model
+    from serving.app.requests.schema import image_input_model, input_model
 
     settings = Settings.model_validate({"smallest": SMALLEST, "whole": WHOLE}[name])
     for model, request in (("Input", input_model(settings)), ("ImageInput", image_input_model(settings))):

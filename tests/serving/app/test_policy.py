@@ -7,9 +7,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as some
 
-from serving.app import denied
 from serving.app.errors import BadText, ContentRefused
-from serving.app.policy import check_prompt, check_request, check_text
+from serving.app.safety import denied
+from serving.app.safety.policy import check_prompt, check_request, check_text
 from serving.app.settings import Installed, Safety, Settings
 from tests.serving.app.disguises import LETTER_BY_LETTER, Trick, accents, tricks
 from tests.serving.app.harmless_prompts import HARMLESS

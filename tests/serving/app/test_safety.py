@@ -13,10 +13,10 @@ import pytest
 from fastapi.testclient import TestClient
 from PIL import Image as PIL
 
-from serving.app.classifier import Classifier
 from serving.app.errors import SettingsError
-from serving.app.opennsfw import OpenNsfw
-from serving.app.safety import Checker, checker_for, safety_statement, statement_of
+from serving.app.safety.checker import Checker, checker_for, safety_statement, statement_of
+from serving.app.safety.classifier import Classifier
+from serving.app.safety.opennsfw import OpenNsfw
 from serving.app.settings import Installed, Safety
 from tests.licenses.loopback_hub import COMMIT, LoopbackHub
 from tests.serving.app.classifiers import NAME, files_of, hub_with
@@ -101,7 +101,7 @@ def test_other_weights_than_the_published_ones_stop_the_start(
 ) -> None:
     if break_it == "changed":
         (tmp_path / "open-nsfw.onnx").write_bytes(b"other weights")
-    monkeypatch.setattr("serving.app.opennsfw.resources.files", lambda name: tmp_path)
+    monkeypatch.setattr("serving.app.safety.opennsfw.resources.files", lambda name: tmp_path)
     with pytest.raises(SettingsError, match=r"weights are not usable .*: install it anew") as refused:
         checker_for(with_safety(package, enabled=True).settings)
     assert "\n" not in str(refused.value)

@@ -12,9 +12,9 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from serving.app.schema import MAX_SEED, ImageInput, Input, image_input_model, input_model, seed_of
+from serving.app.requests.schema import MAX_SEED, ImageInput, Input, image_input_model, input_model, seed_of
+from serving.app.requests.sizes import pixels
 from serving.app.settings import Installed, Settings
-from serving.app.sizes import pixels
 from tests.serving.app.surfaces import SMALLEST, WHOLE
 
 

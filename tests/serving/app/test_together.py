@@ -15,7 +15,7 @@ import pytest
 import uvicorn
 from PIL import Image as PIL
 
-from serving.app.engine import Engine, Shape, Wanted
+from serving.app.drawing.engine import Engine, Shape, Wanted
 from serving.app.errors import Stopped
 from serving.app.marking import Marker
 from serving.app.pictures import OutputFormat

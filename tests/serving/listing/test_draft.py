@@ -153,7 +153,7 @@ def test_the_listing_says_how_pictures_are_marked(tmp_path: Path, marking: dict[
 
 
 def test_api_table_has_what_the_pipeline_of_the_package_takes() -> None:
-    from serving.app.schema import image_input_model, input_model
+    from serving.app.requests.schema import image_input_model, input_model
     from serving.app.settings import Settings
 
     pipeline = {"negative_prompt": True, "image_to_image": "ZImageImg2ImgPipeline"}
@@ -178,7 +178,7 @@ def test_endpoint_id(app: str, run: str, expected: str) -> None:
 
 
 def test_api_table_is_the_schema_that_the_app_serves(draft: Path) -> None:
-    from serving.app.schema import Output, input_model
+    from serving.app.requests.schema import Output, input_model
     from serving.app.settings import Settings
 
     served = input_model(Settings.model_validate_json(json.dumps(settings())))

@@ -4,10 +4,10 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
+from ..runner.logs import told
+from ..settings import Acceleration, Base
 from .compile_cache import cache_key, platform_cache
 from .first_block import BLOCKS, FirstBlockCache
-from .logs import told
-from .settings import Acceleration, Base
 
 if TYPE_CHECKING:
     import torch

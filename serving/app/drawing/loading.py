@@ -10,8 +10,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from .errors import SettingsError
-from .settings import Installed
+from ..errors import SettingsError
+from ..settings import Installed
 
 _LIBRARIES = frozenset({"diffusers", "transformers"})  # both import the one module that holds the name which is asked for
 _INDEX = "model_index.json"

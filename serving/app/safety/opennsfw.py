@@ -3,7 +3,7 @@
 from importlib import resources
 from typing import TYPE_CHECKING
 
-from .errors import SettingsError
+from ..errors import SettingsError
 
 if TYPE_CHECKING:
     from PIL.Image import Image as Picture

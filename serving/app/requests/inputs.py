@@ -9,15 +9,15 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, TypeVar
 
-from .contained import contained_call
+from ..errors import BadPicture
+from ..runner.contained import contained_call
 from .downloads import Internet, download
-from .errors import BadPicture
 from .sizes import fitted
 
 if TYPE_CHECKING:
     from PIL.Image import Image as Picture
 
-    from .settings import Limits
+    from ..settings import Limits
 
 MAX_BYTES = 15 << 20  # of the file
 MAX_BODY = 22 << 20  # of a request: the file in base64, and the other fields

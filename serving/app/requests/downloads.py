@@ -11,8 +11,8 @@ from functools import cache
 
 import httpx
 
+from ..errors import BadPicture
 from .addresses import is_public
-from .errors import BadPicture
 
 MAX_REDIRECTS = 3
 

@@ -5,7 +5,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from .settings import Pipeline
+from ..settings import Pipeline
 
 if TYPE_CHECKING:
     from PIL.Image import Image as Picture

@@ -11,10 +11,10 @@ from functools import lru_cache
 from itertools import groupby
 from operator import ge
 
+from ..errors import BadText, ContentRefused
+from ..settings import Settings
 from . import denied
 from .disguise import Reading, letters, plain, readings, spelled_out, with_last_symbols
-from .errors import BadText, ContentRefused
-from .settings import Settings
 
 _CONTROLS = ("\n", "\r", "\t")
 _LONGEST_WORD = 20  # letters of a listed word, rows of equal ones counted once

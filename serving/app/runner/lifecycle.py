@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from .errors import Draining, RequestFailure
+from ..errors import Draining, RequestFailure
 
 _LAST_WORDS = 2.0  # seconds of the grace period kept for answers to what is not done, and for teardown()
 

@@ -11,10 +11,10 @@ from fastapi import FastAPI
 from starlette.middleware import Middleware
 from starlette.responses import JSONResponse
 
+from ..billing import BillingUnit, Receipt, units_of_response, with_units
+from ..errors import BodyTooLarge, Cancelled, Draining, GpuBroken, RequestFailure, TimedOut, failure_of
 from . import logs, metrics
-from .billing import BillingUnit, Receipt, units_of_response, with_units
 from .contained import contained
-from .errors import BodyTooLarge, Cancelled, Draining, GpuBroken, RequestFailure, TimedOut, failure_of
 from .lifecycle import Flight, Lifecycle
 from .logs import NOTES, Asked, Notes
 

@@ -3,10 +3,10 @@
 import math
 from typing import TYPE_CHECKING, Any
 
-from .errors import WorkRefused
+from ..errors import WorkRefused
 
 if TYPE_CHECKING:
-    from .settings import Limits
+    from ..settings import Limits
 
 PRESETS: dict[str, tuple[int, int]] = {
     "square_hd": (1024, 1024),

@@ -6,8 +6,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..errors import SettingsError
 from .adapter import read_parts
-from .errors import SettingsError
 from .strength import LowRank, moved, strength_added
 
 if TYPE_CHECKING:

@@ -9,11 +9,11 @@ from contextvars import Context
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias, Union
 
-from . import logs
-from .contained import contained_call
+from ..errors import Busy, GpuBroken, OutOfMemory, Stopped, TimedOut, failure_of
+from ..runner import logs
+from ..runner.contained import contained_call
+from ..settings import Batching
 from .engine import Engine, Shape, Wanted
-from .errors import Busy, GpuBroken, OutOfMemory, Stopped, TimedOut, failure_of
-from .settings import Batching
 from .turns import Place, Turns
 
 if TYPE_CHECKING:

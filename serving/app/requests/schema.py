@@ -10,11 +10,11 @@ from fal.toolkit.constraints import ImageValidationConfig, to_xfal
 from pydantic import BaseModel, ValidationInfo, create_model, field_validator
 from pydantic_core import PydanticCustomError
 
+from ..pictures import OutputFormat
+from ..safety.checker import safety_statement
+from ..settings import Limits, Settings
 from .fields import package_fields, size_field, unoffered
 from .inputs import MAX_BYTES
-from .pictures import OutputFormat
-from .safety import safety_statement
-from .settings import Limits, Settings
 from .sizes import pixels, work_of
 
 _GENERATED = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"

@@ -8,7 +8,7 @@ from fal.toolkit.constraints import ImageSizeConstraints, to_xfal
 from pydantic import BaseModel, BeforeValidator, Discriminator, Tag, create_model
 from pydantic.json_schema import SkipJsonSchema
 
-from .settings import Limits, Settings
+from ..settings import Limits, Settings
 from .sizes import PRESETS
 
 _Typed = tuple[Any, Any]  # type and field, as pydantic's create_model takes them

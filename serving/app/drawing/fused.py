@@ -17,8 +17,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from .logs import told
-from .settings import Installed
+from ..runner.logs import told
+from ..settings import Installed
 
 DATA_VARIABLE = "LORASMITH_DATA"
 _DIGESTS = "digests.json"

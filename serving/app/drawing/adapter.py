@@ -5,7 +5,7 @@ import math
 import re
 from typing import TYPE_CHECKING, Any
 
-from .errors import SettingsError
+from ..errors import SettingsError
 from .strength import LowRank
 
 if TYPE_CHECKING:

@@ -5,15 +5,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+from ..errors import Stopped
+from ..settings import Installed, Settings, verify_adapter
 from .acceleration import accelerate
 from .adapter import denoiser_of, read_parts
 from .call import call_of, changing, set_size
 from .challenger import drawn_with, load_challenger
 from .decoding import bytes_per_pixel, decode_so, decoding, memory_for_pictures
-from .errors import Stopped
 from .fused import find, keep, place_of
 from .loading import denoiser_name, fetched, image_to_image, import_libraries, load_pipeline
-from .settings import Installed, Settings, verify_adapter
 from .strength import LowRank, merge, moved
 from .texts import equal_texts_once
 

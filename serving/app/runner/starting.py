@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from .errors import OutOfMemory, SettingsError, failure_of
+from ..errors import OutOfMemory, SettingsError, failure_of
 
 _LONGEST = 300
 _SECRET_NAMES = re.compile(r"KEY|TOKEN|SECRET|PASSWORD|CERTIFICATE")

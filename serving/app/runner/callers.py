@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 
 from fastapi import Request
 
+from ..errors import Cancelled
 from .contained import contained
-from .errors import Cancelled
 
 T = TypeVar("T")
 

@@ -15,7 +15,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, TextIO
 
-from .errors import failure_of
+from ..errors import failure_of
 
 NOTES = "lorasmith.notes"  # where an endpoint finds its Notes in the ASGI scope
 

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Protocol
 
-from .settings import OPENNSFW, Safety, Settings
+from ..settings import OPENNSFW, Safety, Settings
 
 if TYPE_CHECKING:
     from PIL.Image import Image as Picture

@@ -5,8 +5,8 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from .logs import told
-from .settings import Base
+from ..runner.logs import told
+from ..settings import Base
 
 
 def cache_key(base: Base, *, kind: str) -> str:
