@@ -40,8 +40,7 @@ def needs_of(job: "Job") -> Needs | None:
         return None
     gpu = gpu_of(job.serving.machine_type)
     ref = str(job.base.folder) if job.base.folder else job.base.repo
-    fp8 = job.serving.acceleration == "high"
-    counted = _counted(ref, job.base.pinned, math.isqrt(job.serving.max_area), "fp8" if fp8 else "bf16")
+    counted = _counted(ref, job.base.pinned, math.isqrt(job.serving.max_area))
     if counted is None:
         return None
     memory, weights, flops = counted
@@ -105,8 +104,11 @@ def startup_timeout(weights: float | None) -> int:
 
 
 @cache
-def _counted(ref: str, revision: str | None, side: int, precision: str) -> tuple[float, float, float] | None:
-    """Bytes on the device, bytes of weights, operations of one step; None of a base that can not be counted without its weights."""
+def _counted(ref: str, revision: str | None, side: int) -> tuple[float, float, float] | None:
+    """Bytes on the device, bytes of weights, operations of one step; None of a base that can not be counted without its weights.
+
+    In bf16, with `acceleration: high` too: a start holds the whole weights once before they are kept in eight bits.
+    """
     from training.errors import BaseModelError, HubError
     from training.forecast import anatomy_of, study
 
@@ -114,7 +116,7 @@ def _counted(ref: str, revision: str | None, side: int, precision: str) -> tuple
         counted = study(anatomy_of(ref, revision), Training(resolution=side))
     except (BaseModelError, HubError):
         return None  # the licence check and the trainer say what is wrong with it
-    memory, counts = counted.memory(precision, checkpointing=True), counted.counts
+    memory, counts = counted.memory("bf16", checkpointing=True), counted.counts
     plain = 2.0 * (counts.denoiser + counts.encoders + counts.autoencoder)
     return memory.encode, plain, counted.trace.forward_flops
 

@@ -7,11 +7,10 @@ from pydantic import BaseModel, Field
 
 from .delivery import Delivery
 from .marking import Marker
+from .marking.statement import statement_of
 from .requests.schema import Input, Output, Undelivered
 from .safety.checker import safety_statement
 from .settings import Installed
-
-UNMARKED = "Images carry no marks that say that they were generated."
 
 
 class Health(BaseModel):
@@ -39,7 +38,7 @@ def health_of(package: Installed, marker: Marker | None) -> Health:
         adapter_sha256=settings.adapter.sha256,
         family=settings.family,
         safety=safety_statement(settings),
-        marking=marker.statement if marker else UNMARKED,
+        marking=marker.statement if marker else statement_of(settings.marking),
     )
 
 

@@ -8,6 +8,7 @@ RequestFailure                 500 internal_server_error
 ├── BadText                    422 a text has characters that can not be drawn from, or too many bytes
 ├── BadPicture                 422 the picture of image_url can not be had or read; its type says which
 ├── WorkRefused                422 work_budget_exceeded
+├── TooFewSteps                422 one step alone leads nowhere on this base's schedule
 ├── BodyTooLarge               413 payload_too_large
 ├── Busy                       429 too much waits already: send it again in a moment
 ├── Draining                   429 this runner ends: the platform sends the request to another one
@@ -98,6 +99,14 @@ class WorkRefused(RequestFailure):
     status = 422
     type = "work_budget_exceeded"
     field = "num_images"
+
+
+class TooFewSteps(RequestFailure):
+    """The base's schedule ends at a set noise level, so that one step alone leads nowhere."""
+
+    status = 422
+    type = "greater_than_equal"
+    field = "num_inference_steps"
 
 
 class BodyTooLarge(RequestFailure):

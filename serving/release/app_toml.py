@@ -32,7 +32,7 @@ _NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _CPU_MACHINES = frozenset({"XS", "S", "M", "L"})
 _GPU_MACHINE = re.compile(r"GPU(-[A-Z0-9]+)*")
 _REQUIRED = (
-    *("fal", "torch", "diffusers", "transformers", "peft", "accelerate", "safetensors", "pillow", "numpy"),
+    *("fal", "torch", "diffusers", "transformers", "accelerate", "safetensors", "pillow", "numpy"),
     "prometheus-client",
 )
 _IF_INSTALLED = ("sentencepiece", "torchvision", "ftfy")  # of tokenizers, processors and captions, as in the training

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from ..errors import Stopped
+from ..errors import Stopped, TooFewSteps
 from ..settings import Installed, Settings, verify_adapter
 from .acceleration import accelerate
 from .adapter import denoiser_of, read_parts
@@ -80,6 +80,8 @@ class DiffusersEngine:
 
     def draw(self, shape: Shape, wanted: Sequence[Wanted], *, go_on: Callable[[], bool]) -> list["Picture"]:
         """One call of the pipeline, or as many as the family needs for pictures that do not depend on their company."""
+        if shape.steps == 1 and self.pipe.scheduler.config.get("shift_terminal"):
+            raise TooFewSteps("Input should be greater than or equal to 2")
         drawn: dict[int, Picture] = {}
         for together in _companies(wanted, batches=self._settings.called.batches and not self._fast.alone):
             pictures = self._called(shape, [wanted[index] for index in together], go_on)

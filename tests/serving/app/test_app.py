@@ -66,7 +66,7 @@ def test_health_says_what_runs(client: TestClient, package: Installed) -> None:
     assert (body["status"], body["package"], body["family"]) == ("ok", package.hash, "z-image")
     assert body["adapter_sha256"] == package.settings.adapter.sha256
     assert body["safety"] == safety_statement(package.settings)
-    assert "no marks" in body["marking"]
+    assert "without a machine-readable mark" in body["marking"]
     config = LoraApp.get_health_check_config()
     assert (config.path, config.method) == ("/health", "POST")
 

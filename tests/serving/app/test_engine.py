@@ -14,7 +14,7 @@ from flows.calls import called
 from serving.app.drawing.adapter import denoiser_of as denoiser
 from serving.app.drawing.engine import DiffusersEngine, Wanted, warm_ups
 from serving.app.drawing.fused import DATA_VARIABLE
-from serving.app.errors import SettingsError, Stopped
+from serving.app.errors import SettingsError, Stopped, TooFewSteps
 from serving.app.settings import Batching, Installed, Pipeline, Settings, Size
 from tests.serving.app.packages import sha256
 from tests.serving.app.served import (
@@ -133,6 +133,21 @@ def test_guidance_may_be_off_and_seeds_are_counted_to_the_last(plain: DiffusersE
         seeds = [Wanted(prompt=PROMPT, seed=seed) for seed in (0, 2**32 - 1)]
         zero, last = (pixels_of(picture) for picture in plain.draw(shape, seeds, go_on=lambda: True))
         assert apart(zero, last) > 2 * NEAR
+
+
+def test_one_step_of_a_schedule_that_ends_at_a_set_level_is_refused(plain: DiffusersEngine) -> None:
+    schedule = plain.pipe.scheduler
+    plain.pipe.scheduler = type(schedule).from_config(schedule.config, shift_terminal=0.02)  # as that of Qwen-Image
+    try:
+        with pytest.raises(TooFewSteps) as error:
+            plain.draw(replace(shape_at(FUSED), steps=1), WANTED[:1], go_on=lambda: True)
+        assert error.value.body()["detail"] == [
+            {"loc": ["body", "num_inference_steps"], "msg": str(error.value), "type": "greater_than_equal"}
+        ]
+        plain.draw(replace(shape_at(FUSED), steps=2), WANTED[:1], go_on=lambda: True)
+    finally:
+        plain.pipe.scheduler = schedule
+    plain.draw(replace(shape_at(FUSED), steps=1), WANTED[:1], go_on=lambda: True)
 
 
 def test_each_size_is_warmed_alone_and_in_the_largest_call(plain: DiffusersEngine, package: Installed) -> None:

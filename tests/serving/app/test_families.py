@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from flows.calls import called
 from flows.job import Job
 from flows.job_file import load_job, parse_job
 from flows.settings import app_settings, family_before, require_usable
@@ -40,7 +41,9 @@ def test_a_package_carries_it(tmp_path: Path) -> None:
         out=tmp_path / "out",
     )
     written = json.loads((package.folder / "settings.json").read_text())
-    assert written["pipeline"] == {"guidance_argument": "true_cfg_scale", "options": {"negative_prompt": " "}, "sized_by": []}
+    assert written["pipeline"] == called(FAMILIES["qwen-image-2.1"]).model_dump(mode="json")
+    assert written["pipeline"]["options"] == {"negative_prompt": " "}
+    assert not written["pipeline"]["batches"]
     assert written["limits"]["multiple"] == 32
 
 

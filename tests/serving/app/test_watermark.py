@@ -59,6 +59,13 @@ def test_it_is_found_in_every_shape(size: tuple[int, int]) -> None:
     assert look(jpeg(80)(marked(photograph("coffee.png").resize(size), PAYLOAD))).payload == PAYLOAD
 
 
+@pytest.mark.parametrize("size", [(2300, 1600), (1700, 5000)])
+def test_it_is_found_in_pictures_larger_than_any_drawn_here(size: tuple[int, int]) -> None:
+    large = marked(photograph("coffee.png").resize((size[0] // 2, size[1] // 2)), PAYLOAD).resize(size)
+    assert look(large).payload == PAYLOAD
+    assert not look(photograph("coffee.png").resize(size)).present
+
+
 @pytest.mark.parametrize("colour", ["white", "black", "#c81e1e", "#808080"])
 def test_flat_pictures_carry_it_and_change_by_little(colour: str) -> None:
     plain = Image.new("RGB", (512, 512), colour)

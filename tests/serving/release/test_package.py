@@ -338,7 +338,7 @@ def test_fal_reads_every_setting_as_it_was_meant(package: Package, monkeypatch: 
     assert (host["machine_type"], host["keep_alive"], host["max_concurrency"], host["request_timeout"]) == ("XS", 60, 2, 300)
     assert (host["health_check_config"].path, host["health_check_config"].method or "POST") == ("/health", "POST")
     assert set(host["app_files"]) == {path.name for path in package.folder.iterdir()} - {"pyproject.toml"}
-    assert {line.partition("==")[0] for line in read.options.environment["requirements"]} >= {"fal", "torch", "diffusers", "peft"}
+    assert {line.partition("==")[0] for line in read.options.environment["requirements"]} >= {"fal", "torch", "diffusers"}
     assert not any("+" in line for line in read.options.environment["requirements"])
 
 
