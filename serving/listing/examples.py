@@ -1,6 +1,7 @@
 """Examples of the listing: what the gallery has, beside what the evaluation has for the same prompt and seed."""
 
 import hashlib
+import io
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -41,7 +42,7 @@ def collected(shots: Sequence[Shot], *, gallery: Path, bundle: Path) -> Examples
     files: dict[str, bytes] = {}
     examples = []
     for asked, call in zip(shots, calls, strict=True):
-        output = picture_of(files, gallery / call["file"], f"examples/{call['file']}")
+        output = delivered_of(files, gallery / call["file"], f"examples/{call['file']}")
         name = call["file"].removesuffix(".png")
         beside = {role: picture_of(files, bundle / file, f"examples/{name}-{role}.png") for role, file in sides(asked)}
         shown = {key: value for key, value in call["arguments"].items() if key != "sync_mode"}
@@ -58,8 +59,17 @@ def sides(asked: Shot) -> Iterator[tuple[str, str]]:
         yield "real", asked.real
 
 
+def delivered_of(files: dict[str, bytes], source: Path, name: str) -> Picture:
+    """A picture of the gallery, the file as the app delivered it: with the marks that say that it was generated."""
+    content = source.read_bytes()
+    with Image.open(io.BytesIO(content)) as picture:
+        width, height = picture.size
+    files[name] = content
+    return Picture(file=name, sha256=hashlib.sha256(content).hexdigest(), width=width, height=height)
+
+
 def picture_of(files: dict[str, bytes], source: Path, name: str) -> Picture:
-    """A picture of the gallery or of the evaluation, copied beside the listing."""
+    """A picture of the evaluation, copied beside the listing."""
     try:
         with Image.open(source) as picture:
             content, width, height = as_png(picture.convert("RGB"))

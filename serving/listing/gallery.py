@@ -117,11 +117,11 @@ def photographed(shots: Sequence[Shot], *, out: Path, call: Call, progress: Prog
     for index, asked in enumerate(shots):
         progress(f"example {index + 1} of {len(shots)}: {one_line(asked.prompt)}")
         arguments = arguments_of(asked)
-        pictures, units = delivered(call(arguments), asked, unit)
-        png = as_png(pictures[0])[0]
+        called = call(arguments)
+        pictures, units = delivered(called, asked, unit)
         file = f"{index:02d}-{slug(asked.prompt)}.png"
-        (out / file).write_bytes(png)
-        sha256 = hashlib.sha256(png).hexdigest()
+        (out / file).write_bytes(payload(called.body["images"][0], file))  # as delivered: its marks are part of it
+        sha256 = hashlib.sha256(as_png(pictures[0])[0]).hexdigest()  # of the pixels: marks are signed anew each time
         calls.append(
             {"arguments": arguments, "status": 200, "images": len(pictures), "units": units, "sha256": sha256, "file": file}
         )
@@ -159,17 +159,22 @@ def delivered(called: Called, asked: Shot, unit: BillingUnit = "image") -> tuple
 
 def decoded(entry: object, where: str) -> Image.Image:
     """A picture from a data URI, decoded to the last pixel; RGB."""
-    url = entry.get("url") if isinstance(entry, dict) else None
-    match = DATA_URI.match(url) if isinstance(url, str) else None
-    if match is None:
-        raise GalleryError(f"{where}: the picture came as {str(url)[:40]!r}, a data URI was asked for (sync_mode)")
     try:
-        picture = Image.open(io.BytesIO(base64.b64decode(match["payload"], validate=False)))
+        picture = Image.open(io.BytesIO(payload(entry, where)))
         if picture.width * picture.height > MAX_PIXELS:
             raise GalleryError(f"{where}: a picture of {picture.width} x {picture.height} came back, more than any limit allows")
         return picture.convert("RGB")
     except (binascii.Error, UnidentifiedImageError, OSError) as error:
         raise GalleryError(f"{where}: the picture can not be decoded ({one_line(str(error))})") from None
+
+
+def payload(entry: object, where: str) -> bytes:
+    """The file in a data URI, as it was delivered."""
+    url = entry.get("url") if isinstance(entry, dict) else None
+    match = DATA_URI.match(url) if isinstance(url, str) else None
+    if match is None:
+        raise GalleryError(f"{where}: the picture came as {str(url)[:40]!r}, a data URI was asked for (sync_mode)")
+    return base64.b64decode(match["payload"], validate=False)
 
 
 def as_png(picture: Image.Image) -> tuple[bytes, int, int]:

@@ -1,9 +1,12 @@
 """Examples come from the deployed app; what it delivers is decoded, and what it bills must be that."""
 
+import io
 from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from serving.app.billing import BillingUnit
 from serving.listing.errors import GalleryError
@@ -53,6 +56,25 @@ def test_images_are_counted_from_decoded_files(tmp_path: Path) -> None:
     assert sorted(made.files) == sorted({picture.file for e in made.examples for picture in (e.output, e.base, e.real) if picture})
     assert {(e.output.width, e.output.height) for e in made.examples} == {(SIDE, SIDE)}
     assert all(e.seed == e.input["seed"] and "sync_mode" not in e.input for e in made.examples)
+
+
+def test_files_are_those_that_were_delivered_and_receipts_are_of_their_pixels(tmp_path: Path) -> None:
+    def signed(by: str) -> Call:
+        def call(arguments: dict[str, Any]) -> Answer:
+            note, file = PngInfo(), io.BytesIO()
+            note.add_text("mark", by)
+            Image.open(io.BytesIO(drawn(arguments["prompt"], arguments["seed"], "x"))).save(file, "PNG", pnginfo=note)
+            return Answer(units="1", body=image(data_uri(file.getvalue())))
+
+        return call
+
+    made = {}
+    for by in ("once", "again"):
+        photographed(SHOTS[:1], out=tmp_path / by, call=signed(by), progress=lambda line: None)
+        made[by] = collected(SHOTS[:1], gallery=tmp_path / by, bundle=bundle(tmp_path / f"bundle-{by}"))
+        (shown,) = (content for name, content in made[by].files.items() if name == made[by].examples[0].output.file)
+        assert Image.open(io.BytesIO(shown)).text == {"mark": by}  # type: ignore[attr-defined]
+    assert made["once"].calls == made["again"].calls
 
 
 def test_equal_pixels_give_equal_files() -> None:
