@@ -22,6 +22,7 @@ from .errors import GpuBroken
 from .marking import Marker, found_marks, marker_for
 from .pictures import OutputFormat, encode, hand_out
 from .requests.inputs import MAX_BODY, picture_file, start_picture
+from .requests.places import Places
 from .requests.refusals import refuse_in_form
 from .requests.schema import ImageInput, Input, Output, VerifyInput, VerifyOutput, image_input_model, input_model, seed_of
 from .requests.sizes import pixels, require_work
@@ -36,7 +37,8 @@ from .safety.checker import Checker, checker_for
 from .safety.policy import check_request
 from .settings import Installed, Settings, installed
 
-_DETECTOR = ThreadPoolExecutor(1, thread_name_prefix="verify")  # its own: what is free must not keep paid images waiting
+# What is free must not keep paid images waiting: /verify has its own thread, and places of its own.
+_DETECTOR, VERIFYING = ThreadPoolExecutor(1, thread_name_prefix="verify"), Places("verify-link", at_once=8)
 
 
 class LoraApp(fal.App):  # type: ignore[misc]
@@ -143,10 +145,11 @@ class LoraApp(fal.App):  # type: ignore[misc]
         return Cancellation(cancelled=self.callers.cancel(request))
 
     @fal.endpoint("/verify")  # type: ignore[untyped-decorator]
-    async def verify(self, body: VerifyInput) -> VerifyOutput:
+    async def verify(self, body: VerifyInput, request: Request) -> VerifyOutput:
         """Look for the marks that say that an image was generated, here or elsewhere. Costs nothing."""
-        data = await picture_file(body.image_url)
-        found = await asyncio.get_running_loop().run_in_executor(_DETECTOR, contained_call(found_marks), data)
+        with VERIFYING.one(caller_of(request)) as place:
+            data = await picture_file(body.image_url, place=place)
+            found = await asyncio.get_running_loop().run_in_executor(_DETECTOR, contained_call(found_marks), data)
         answer: VerifyOutput = VerifyOutput.model_validate(found)
         return answer
 
@@ -202,20 +205,20 @@ class LoraApp(fal.App):  # type: ignore[misc]
         deadline = time.monotonic() + _time_to_draw(settings.request_timeout)
         check_request(body.prompt, body.negative_prompt, settings)
         seed = seed_for(request) if body.seed is None else body.seed
-        shape, wanted = await self._asked(body, seed)
-        drawn = await self.batcher.draw(shape, wanted, deadline=deadline, caller=caller_of(request))
+        shape, wanted = await self._asked(body, seed, caller := caller_of(request))
+        drawn = await self.batcher.draw(shape, wanted, deadline=deadline, caller=caller)
         notes.seconds, notes.batch = {"queue": drawn.queue, "inference": drawn.inference}, drawn.batch
         began = time.monotonic()
         delivery = await deliver(drawn.results, self._way(body), notes)
         notes.seconds = {**notes.seconds, "delivery": time.monotonic() - began}
         return output_of(body, seed, delivery, notes.seconds), delivery.receipts
 
-    async def _asked(self, body: Input, seed: int) -> tuple[Shape, list[Wanted]]:
+    async def _asked(self, body: Input, seed: int, caller: str) -> tuple[Shape, list[Wanted]]:
         """What the engine is asked for."""
         wanted, size = self.wanted(body, seed), body.image_size and pixels(body.image_size)
         if body.image_url is not None:
             limits = self.package.settings.limits
-            start = await start_picture(body.image_url, limits=limits, size=size)
+            start = await start_picture(body.image_url, limits=limits, caller=caller, size=size)
             wanted, size = [replace(one, start=start) for one in wanted], start.size
             require_work(limits, *size, body.num_inference_steps, body.num_images, change=body.strength)
         shape = Shape(

@@ -43,30 +43,33 @@ class Delivery:
 
 
 class _Withheld(Exception):
-    def __init__(self, reason: Reason) -> None:
+    """told: what the caller hears instead of ours where nothing at all is delivered."""
+
+    def __init__(self, reason: Reason, told: AppException | None = None) -> None:
         super().__init__(reason)
         self.reason: Reason = reason
+        self.told = told
 
 
 async def deliver(drawn: Sequence[Result], way: Way, notes: Notes) -> Delivery:
     """Check, encode and hand out each picture beside the event loop; one that fails does not hurt the others, and is noted.
 
-    Raises if nothing is left to deliver, with the engine's own error where it drew nothing; and for a lost CUDA context always,
-    since the platform then replaces the runner and asks again.
+    Raises if nothing is left to deliver, with the engine's own error where it drew nothing and the SDK's where the upload policy of
+    the request refused it; and for a lost CUDA context always, since the platform then replaces the runner and asks again.
     """
     for result in drawn:
         if isinstance(result, Exception) and isinstance(failure_of(result), GpuBroken):
             raise result
     ends = await asyncio.gather(*(_end(result, way) for result in drawn))
     delivered = [(index, end) for index, end in enumerate(ends) if not isinstance(end, _Withheld)]
-    undelivered = [(index, end.reason) for index, end in enumerate(ends) if isinstance(end, _Withheld)]
-    notes.undelivered = tuple(reason for _, reason in undelivered)
+    withheld = [(index, end) for index, end in enumerate(ends) if isinstance(end, _Withheld)]
+    notes.undelivered = tuple(end.reason for _, end in withheld)
     if not delivered:
-        raise _nothing(drawn, {reason for _, reason in undelivered})
+        raise _nothing(drawn, [end for _, end in withheld])
     return Delivery(
         images=tuple(image for _, (image, _) in delivered),
         receipts=tuple(Delivered(index=index, width=width, height=height) for index, (_, (width, height)) in delivered),
-        undelivered=tuple(undelivered),
+        undelivered=tuple((index, end.reason) for index, end in withheld),
     )
 
 
@@ -106,18 +109,22 @@ def _file(picture: "Picture", way: Way) -> bytes:
 def _handed_out(data: bytes, size: tuple[int, int], way: Way) -> Image:
     try:
         return way.hand_out(data, way.output_format, size)
-    except AppException:
-        raise  # the SDK tells the caller that the upload policy of the request itself can not be met
+    except AppException as error:  # the upload policy that the request came with can not be met
+        raise _logged(error, "upload_failed", told=error) from error
     except Exception as error:
         raise _logged(error, "upload_failed") from error
 
 
-def _logged(error: Exception, reason: Reason) -> _Withheld:
+def _logged(error: Exception, reason: Reason, *, told: AppException | None = None) -> _Withheld:
     logs.failed(error, event="undelivered", reason=reason)
-    return _Withheld(reason)
+    return _Withheld(reason, told)
 
 
-def _nothing(drawn: Sequence[Result], reasons: set[Reason]) -> Exception:
+def _nothing(drawn: Sequence[Result], withheld: Sequence[_Withheld]) -> Exception:
+    told: list[Exception] = [end.told for end in withheld if end.told is not None]
+    if told:
+        return told[0]
+    reasons = {end.reason for end in withheld}
     if reasons == {"content_policy"}:
         return ContentRefused("Every image made from this prompt is against the content policy of this app")
     errors = [result for result in drawn if isinstance(result, Exception)]

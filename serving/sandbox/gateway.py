@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 from starlette.requests import Request
@@ -133,15 +134,25 @@ class Gateway:
             )
         return account
 
-    async def carry(self, call: Call, *, attempts: int = 1, started: Callable[[Runner], None] | None = None) -> Reply:
-        """Bring the call to a runner of the live revision and write its one ledger row, also where it is cancelled meanwhile."""
+    async def carry(
+        self,
+        call: Call,
+        *,
+        attempts: int = 1,
+        started: Callable[[Runner], None] | None = None,
+        wanted: Callable[[], bool] = lambda: True,
+    ) -> Reply:
+        """Bring the call to a runner of the live revision and write its one ledger row, also where it is cancelled meanwhile.
+
+        Tried again only while it is still wanted.
+        """
         began = time.monotonic()
         caller = call.caller.nickname if call.caller else None
         alias = self._live(call)
         try:
             for attempt in range(1, attempts + 1):
                 alias, reply = await self._attempt(call, began, started)
-                if attempt == attempts or not is_retried(reply):
+                if attempt == attempts or not wanted() or not is_retried(reply):
                     break
         except asyncio.CancelledError:
             app = (split_name(alias.name)[0], alias.environment, alias.revision, caller, call.path)
@@ -153,8 +164,8 @@ class Gateway:
 
     async def cancel(self, call: Call, carrying: "asyncio.Task[Any]", runner: Runner | None) -> None:
         """End a request that is carried. Its app is told as fal tells it; where that does not help, the connection is closed."""
-        if runner is not None:
-            path, headers = call.path.rstrip("/") + "/cancel", {REQUEST_ID: call.request_id}
+        if runner is not None and runner.alive:
+            path, headers = quote(call.path.rstrip("/")) + "/cancel", {REQUEST_ID: call.request_id}
             with contextlib.suppress(httpx.TransportError):
                 reply = await runner.client.post(path, headers=headers, timeout=CANCEL_SECONDS)
                 if reply.is_success:
@@ -191,7 +202,7 @@ class Gateway:
                     reply = _platform_reply(
                         504, "The request took longer than the app's request_timeout.", "request_timeout", began
                     )
-                except httpx.TransportError:
+                except httpx.RequestError:  # it broke off, or its answer is none
                     reply = _platform_reply(503, GONE, "runner_disconnected", began)
             if reply.status == 503 and reply.error_type is None:
                 runner.log.add("agent", "the app answered 503: the runner is replaced")
@@ -202,10 +213,11 @@ class Gateway:
         return self._state.alias(call.alias.owner, call.alias.name) or call.alias
 
     async def _exchange(self, call: Call, alias: Alias, runner: Runner, began: float) -> Reply:
-        told = {REQUEST_ID: call.request_id, "x-fal-endpoint": f"{alias.owner}/{alias.name}{call.path.rstrip('/')}"}
+        path = quote(call.path)
+        told = {REQUEST_ID: call.request_id, "x-fal-endpoint": f"{alias.owner}/{alias.name}{path.rstrip('/')}"}
         if call.caller is not None:
             told["x-fal-caller-user-id"] = call.caller.caller_id
-        url = httpx.URL("http://runner" + call.path, query=call.query or None)
+        url = httpx.URL("http://runner" + path, query=call.query or None)
         timeout = float(alias.settings.get("request_timeout") or REQUEST_SECONDS)
         reply = await runner.client.request(call.method, url, headers={**call.headers, **told}, content=call.body, timeout=timeout)
         headers = {

@@ -86,7 +86,11 @@ class RequestQueue:
         def started(runner: Runner) -> None:
             ticket.runner, ticket.log, ticket.log_from = runner, runner.log, runner.log.total
 
-        ticket.reply = await self._gateway.carry(ticket.call, attempts=ATTEMPTS, started=started)
+        ticket.reply = await self._gateway.carry(
+            ticket.call, attempts=ATTEMPTS, started=started, wanted=lambda: not ticket.cancelled
+        )
+        if ticket.reply.status < 300:  # done before the cancellation reached it: what is billed is handed out
+            ticket.cancelled = False
         if ticket.log is not None:
             await asyncio.sleep(0)  # lets lines arrive that the app wrote just before its reply
             ticket.log_to = ticket.log.total

@@ -1,7 +1,10 @@
-"""How the last step, from latents to pixels, fits into memory: one picture at a time, or one in tiles."""
+"""The last step, from latents to pixels: how it fits into memory, and that numbers come out of it."""
 
 import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 _BUFFERS = 12  # layers' inputs and outputs that a decoder holds at once at full size, by its widest full-size layer
@@ -37,6 +40,39 @@ def decode_so(vae: Any, how: Decoding) -> None:
         method = getattr(vae, f"{'enable' if wanted else 'disable'}_{name}", None)
         if method is not None:
             method()
+
+
+@contextmanager
+def only_numbers(vae: Any) -> Iterator[None]:
+    """Let a call in which a decoded picture holds NaN or infinity fail with FloatingPointError.
+
+    Halves overflow in some decoders, and diffusers would make such a picture black and hand it on with no more than a warning.
+    """
+
+    def check(_decoder: Any, _latents: Any, decoded: Any) -> None:
+        if not bool(decoded.isfinite().all()):
+            raise FloatingPointError("what was decoded is no picture: it holds NaN or infinity")
+
+    hook = vae.decoder.register_forward_hook(check)  # before some VAEs clip what is infinite
+    try:
+        yield
+    finally:
+        hook.remove()
+
+
+def precision_of(vae: Any) -> list[Any]:
+    """The type of each of its weights and buffers."""
+    return [tensor.dtype for tensor in chain(vae.parameters(), vae.buffers())]
+
+
+def restore_precision(vae: Any, precision: Sequence[Any]) -> None:
+    """Bring back the types of before: SDXL's image-to-image encodes in float32, and leaves it so where that fails half way.
+
+    No value changes, since the wider type holds all of the narrower.
+    """
+    for tensor, dtype in zip(chain(vae.parameters(), vae.buffers()), precision, strict=True):
+        if tensor.dtype != dtype:
+            tensor.data = tensor.data.to(dtype)
 
 
 def memory_for_pictures(device: Any) -> int:

@@ -11,7 +11,15 @@ from .acceleration import accelerate
 from .adapter import denoiser_of, read_parts
 from .call import call_of, changing, set_size
 from .challenger import drawn_with, load_challenger
-from .decoding import bytes_per_pixel, decode_so, decoding, memory_for_pictures
+from .decoding import (
+    bytes_per_pixel,
+    decode_so,
+    decoding,
+    memory_for_pictures,
+    only_numbers,
+    precision_of,
+    restore_precision,
+)
 from .fused import find, keep, place_of
 from .loading import denoiser_name, fetched, image_to_image, import_libraries, load_pipeline
 from .strength import LowRank, merge, moved
@@ -105,6 +113,7 @@ class DiffusersEngine:
         self.pipe, fused = _pipeline(package, dtype)
         self.pipe.to(self.device)
         self.pipe.set_progress_bar_config(disable=True)
+        self._precision = precision_of(self.pipe.vae)
         denoiser = denoiser_of(self.pipe)
         parts = read_parts(denoiser, package.adapter)
         if fused is not None:
@@ -127,7 +136,8 @@ class DiffusersEngine:
         strength = drawn_with(self._parts, challenger, fused=self._settings.adapter.scale, scale=shape.lora_scale)
         self._decode(shape, len(wanted))
         try:
-            with strength, self._fast.call(), equal_texts_once(pipe), _stopping(denoiser_of(pipe), go_on):
+            watched = only_numbers(pipe.vae), _stopping(denoiser_of(pipe), go_on)
+            with strength, self._fast.call(), equal_texts_once(pipe), watched[0], watched[1]:
                 drawn: list[Picture] = pipe(**arguments, generator=noise)[0]
         except torch.OutOfMemoryError:
             torch.cuda.empty_cache()  # the next call may fit; the error itself is told to the caller
@@ -161,6 +171,7 @@ class DiffusersEngine:
 
     def _decode(self, shape: Shape, batch: int) -> None:
         vae = self.pipe.vae
+        restore_precision(vae, self._precision)
         area = shape.width * shape.height
         decode_so(vae, decoding(free=self._memory, per_pixel=bytes_per_pixel(vae), area=area, batch=batch))
 

@@ -45,7 +45,7 @@ def is_whole(place: Path) -> bool:
     try:
         recorded: dict[str, str] = json.loads((place / _DIGESTS).read_text(encoding="utf-8"))
         return bool(recorded) and recorded == _digests(place)
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return False
 
 

@@ -15,6 +15,7 @@ SOFTWARE = "lorasmith"
 _WRITING: dict[str, Any] = {"builder": {"thumbnail": {"enabled": False}}, "verify": {"verify_after_sign": False}}
 _READING: dict[str, Any] = {"remote_manifest_fetch": False, "ocsp_fetch": False}
 _EXPECTED = "signingCredential.untrusted"  # where nobody said whom to trust
+_LONGEST = 200  # letters of anything that is told of a file
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -86,6 +87,8 @@ def read(data: bytes, output_format: str, *, anchors: str | None = None) -> Mani
         return None
     except C2paError as error:
         return _broken(str(error))
+    except (LookupError, ValueError, TypeError, AttributeError, RecursionError):  # a store without what it must have
+        return _broken("the manifest holds together for its reader, and says nothing that can be read")
 
 
 def _manifest(state: str | None, active: dict[str, Any], reader: Any, judged: bool) -> Manifest:
@@ -97,9 +100,9 @@ def _manifest(state: str | None, active: dict[str, Any], reader: Any, judged: bo
         valid=state in ("Valid", "Trusted"),
         trusted=state == "Trusted" if judged else None,
         development=signature.get("common_name") == DEVELOPMENT,
-        signer=signature.get("issuer") or signature.get("common_name"),
-        source_type=source_type,
-        package=str(agent["version"]) if agent.get("name") == SOFTWARE and agent.get("version") else None,
+        signer=_short(signature.get("issuer") or signature.get("common_name")),
+        source_type=_short(source_type),
+        package=_short(agent.get("version")) if agent.get("name") == SOFTWARE else None,
         problems=tuple(sorted(problems - (set() if judged else {_EXPECTED}))),
     )
 
@@ -115,6 +118,11 @@ def _created(active: dict[str, Any]) -> tuple[dict[str, Any], str | None]:
     return {}, None
 
 
+def _short(said: object) -> str | None:
+    """What a stranger's manifest says, as far as an answer repeats it: it may be as long as the file."""
+    return str(said)[:_LONGEST] if said else None
+
+
 def _broken(why: str) -> Manifest:
-    problem = " ".join(why.split())[:200]
+    problem = " ".join(why.split())[:_LONGEST]
     return Manifest(valid=False, trusted=None, development=False, signer=None, source_type=None, package=None, problems=(problem,))

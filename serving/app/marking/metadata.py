@@ -15,7 +15,8 @@ _PACKET = f"""<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
 </rdf:RDF></x:xmpmeta>
 <?xpacket end="w"?>"""
 _AS_ATTRIBUTE = re.compile(rf"{_TYPE}\s*=\s*[\"']([^\"'<>]{{1,200}})[\"']")
-_AS_ELEMENT = re.compile(rf"<{_TYPE}>\s*([^<>]{{1,200}}?)\s*</{_TYPE}>")
+_AS_ELEMENT = re.compile(rf"<{_TYPE}>([^<>]{{1,200}})</{_TYPE}>")  # no blanks beside the group: a file of blanks would take hours
+_MOST = 65_536  # letters of XMP that are looked at; files that come from strangers may hold more
 
 
 def packet() -> bytes:
@@ -26,6 +27,6 @@ def packet() -> bytes:
 def source_type(picture: "Picture") -> str | None:
     """The digital source type that the file's XMP names."""
     found = picture.info.get("xmp") or picture.info.get("XML:com.adobe.xmp") or ""
-    text = found.decode("utf-8", "replace") if isinstance(found, bytes) else str(found)
+    text = found[:_MOST].decode("utf-8", "replace") if isinstance(found, bytes) else str(found)[:_MOST]
     match = _AS_ATTRIBUTE.search(text) or _AS_ELEMENT.search(text)
-    return match[1] if match else None
+    return (match[1].strip() or None) if match else None

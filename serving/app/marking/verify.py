@@ -23,9 +23,10 @@ def found_marks(data: bytes, *, anchors: str | None = None) -> dict[str, Any]:
     proves nothing: each can be removed, and the plain note and the pattern can be put on any picture by anybody.
     """
     picture = _opened(data)
+    grey = _grey(picture)
     signed = manifest.read(data, _FORMATS[str(picture.format)], anchors=anchors)
     noted = source_type(picture)
-    seen = look(picture)
+    seen = look(grey)
     says_so = signed is not None and signed.valid and signed.source_type == manifest.GENERATED
     return {
         "generated": says_so or seen.present or noted == manifest.GENERATED,
@@ -36,21 +37,26 @@ def found_marks(data: bytes, *, anchors: str | None = None) -> dict[str, Any]:
 
 
 def _opened(data: bytes) -> "Picture":
-    """The picture, decoded; its pixels are counted before."""
+    """The picture with its header read; its pixels are counted before they are decoded."""
     from PIL import Image
 
     try:
         picture = Image.open(io.BytesIO(data), formats=tuple(_FORMATS))
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+    except Exception:  # whatever a decoder says to bytes of a stranger, the fault is the file's
         raise BadPicture("the file is no JPEG, PNG or WebP that can be read", type="unsupported_image_format") from None
     if picture.width * picture.height > MAX_PIXELS:
         message = f"the picture has {picture.width} x {picture.height} pixels, at most {MAX_PIXELS:,} are looked at"
         raise BadPicture(message, type="image_too_large")
+    return picture
+
+
+def _grey(picture: "Picture") -> "Picture":
+    """The pixels' brightness; the picture is decoded with it."""
     try:
         picture.load()
-    except (OSError, ValueError, SyntaxError):
+        return picture.convert("L")
+    except Exception:  # as above
         raise BadPicture("the file is damaged: its pixels can not be read", type="image_load_error") from None
-    return picture
 
 
 def _signed(found: manifest.Manifest | None) -> dict[str, Any]:

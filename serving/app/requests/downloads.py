@@ -2,10 +2,8 @@
 
 import asyncio
 import re
-import socket
 import ssl
 from collections.abc import Awaitable, Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cache
 
@@ -13,22 +11,17 @@ import httpx
 
 from ..errors import BadPicture
 from .addresses import is_public
+from .places import Place
 
 MAX_REDIRECTS = 3
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 # A name with a dot whose last part begins with a letter: no writing of an address (1.1.1.1, 0x7f.1, 2130706433, [::1]) is one.
 _NAME = re.compile(r"(?=.{4,253}\Z)([a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?\.)+[a-z][a-z0-9-]{0,61}[a-z0-9]")
-_RESOLVERS = ThreadPoolExecutor(max_workers=4, thread_name_prefix="resolve")  # slow name servers hold up nobody else's threads
 _HEADERS = {"user-agent": "lorasmith", "accept": "image/jpeg, image/png, image/webp", "accept-encoding": "identity"}
 
 
-async def addresses_of(host: str) -> list[str]:
-    """What the system's resolver says of a name. Raises OSError."""
-    found = await asyncio.get_running_loop().run_in_executor(
-        _RESOLVERS, lambda: socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
-    )
-    return list(dict.fromkeys(str(address[0]) for *_, address in found))
+_Resolve = Callable[[str], Awaitable[Sequence[str]]]
 
 
 @cache
@@ -38,16 +31,16 @@ def _trust() -> ssl.SSLContext:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Internet:
-    """Who resolves names, which addresses and port may be reached, whose certificates count, and for how many seconds."""
+    """Who resolves names (None: the system), which addresses and port may be reached, whose certificates count, for how long."""
 
-    resolve: Callable[[str], Awaitable[Sequence[str]]] = addresses_of
+    resolve: _Resolve | None = None
     allows: Callable[[str], bool] = is_public
     port: int = 443
     trust: ssl.SSLContext = field(default_factory=_trust)
     seconds: float = 20
 
 
-async def download(url: str, *, max_bytes: int, internet: Internet | None = None) -> bytes:
+async def download(url: str, *, max_bytes: int, place: Place, internet: Internet | None = None) -> bytes:
     """The file behind an https link, redirects followed. Raises BadPicture.
 
     A name is resolved once, all its addresses must be public, and the connection goes to one of those that were looked at;
@@ -57,7 +50,7 @@ async def download(url: str, *, max_bytes: int, internet: Internet | None = None
     try:
         async with asyncio.timeout(world.seconds):
             for _ in range(MAX_REDIRECTS + 1):
-                answer = await _get(url, max_bytes, world)
+                answer = await _get(url, max_bytes, world, world.resolve or place.addresses_of)
                 if isinstance(answer, bytes):
                     return answer
                 url = answer
@@ -68,10 +61,10 @@ async def download(url: str, *, max_bytes: int, internet: Internet | None = None
     raise _failed(f"the link leads to more than {MAX_REDIRECTS} redirects")
 
 
-async def _get(url: str, max_bytes: int, internet: Internet) -> bytes | str:
+async def _get(url: str, max_bytes: int, internet: Internet, resolve: _Resolve) -> bytes | str:
     """One request: the bytes of a file, or where the server sends us."""
     link = _checked(url, internet.port)
-    addresses = await _public_addresses(_name(link), internet)
+    addresses = await _public_addresses(_name(link), internet, resolve)
     async with httpx.AsyncClient(verify=internet.trust, trust_env=False, timeout=internet.seconds) as client:
         response = await _connected(client, link, addresses)
         try:
@@ -104,10 +97,10 @@ def _name(link: httpx.URL) -> str:
     return link.raw_host.decode("ascii").lower()
 
 
-async def _public_addresses(host: str, internet: Internet) -> Sequence[str]:
+async def _public_addresses(host: str, internet: Internet, resolve: _Resolve) -> Sequence[str]:
     """All addresses of a name. One that is not public refuses the name; the answer is that of a name that does not exist."""
     try:
-        found = await internet.resolve(host)
+        found = await resolve(host)
     except (OSError, UnicodeError):
         found = ()
     if not found or not all(internet.allows(address) for address in found):

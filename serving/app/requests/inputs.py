@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 from ..errors import BadPicture
 from ..runner.contained import contained_call
 from .downloads import Internet, download
+from .places import Place, Places
 from .sizes import fitted
 
 if TYPE_CHECKING:
@@ -30,18 +31,23 @@ _ORIENTATION = 0x0112  # EXIF
 _SEGMENT = re.compile(rb"\xff[\x02-\xcf\xd9-\xfe]")  # of a JPEG, with a length behind it; not what may stand among pixels
 _SCAN, _END = 0xDA, 0xD9
 _DECODERS = ThreadPoolExecutor(max_workers=2, thread_name_prefix="decode")  # two at once: a picture takes 8 bytes a pixel
+_STARTS = Places("start", at_once=32)  # links that pictures are drawn from; a file in the request needs no place
 _T = TypeVar("_T")
 
 
 async def start_picture(
-    url: str, *, limits: "Limits", size: tuple[int, int] | None = None, internet: Internet | None = None
+    url: str, *, limits: "Limits", caller: str = "", size: tuple[int, int] | None = None, internet: Internet | None = None
 ) -> "Picture":
-    """The picture that a request starts from, in RGB and of the size that is drawn. Raises BadPicture.
+    """The picture that a request starts from, in RGB and of the size that is drawn. Raises BadPicture, Busy.
 
     size: width and height; where the shapes differ, the middle is kept. None is the picture's own size as the limits allow it.
     Animations give their first frame, what is transparent becomes white, colour profiles and all other metadata are dropped.
     """
-    data = await _received(url, internet)
+    if _is_inline(url):
+        data = await _in_thread(lambda: _inline(url))
+    else:
+        with _STARTS.one(caller) as place:
+            data = await download(url, max_bytes=MAX_BYTES, place=place, internet=internet)
 
     def pixels() -> "Picture":
         from PIL import Image, ImageOps
@@ -52,17 +58,18 @@ async def start_picture(
     return await _in_thread(pixels)
 
 
-async def picture_file(url: str, *, internet: Internet | None = None) -> bytes:
+async def picture_file(url: str, *, place: Place, internet: Internet | None = None) -> bytes:
     """The file as it was sent; its format and size in pixels were looked at, its pixels not. Raises BadPicture."""
-    data = await _received(url, internet)
+    if _is_inline(url):
+        data = await _in_thread(lambda: _inline(url))
+    else:
+        data = await download(url, max_bytes=MAX_BYTES, place=place, internet=internet)
     await _in_thread(lambda: _opened(data))
     return data
 
 
-async def _received(url: str, internet: Internet | None) -> bytes:
-    if url[:5].lower() == "data:":
-        return await _in_thread(lambda: _inline(url))
-    return await download(url, max_bytes=MAX_BYTES, internet=internet)
+def _is_inline(url: str) -> bool:
+    return url[:5].lower() == "data:"
 
 
 async def _in_thread(work: Callable[[], _T]) -> _T:

@@ -44,6 +44,7 @@ class Callers:
         name = request.headers.get(_REQUEST_ID, "")
         self._work[name].add(task)
         task.add_done_callback(_seen)
+        task.add_done_callback(lambda _: work.close())  # a task that is cancelled before its first step never begins it
         try:
             await asyncio.wait({task, gone}, return_when=asyncio.FIRST_COMPLETED)
             if not task.done() or task.cancelled():

@@ -53,7 +53,7 @@ _BLANK = re.compile("[\u115f\u1160\u3164\uffa0]")  # fillers: letters by their c
 _OVERRIDE = re.compile("[\u202d\u202e\u2066-\u2069]")  # what turns the direction of writing round
 _DIGITS = str.maketrans("0134578926", "oieastbgzg")
 _SYMBOLS = str.maketrans({"@": "a", "$": "s", "!": "i", "|": "i", "+": "t", "€": "e", "£": "l", "¢": "c", "(": "c", "¥": "y"})
-_BEFORE_LETTER = re.compile(r"[@$!|+€£¢(¥]+(?=[^\W_])")
+_BEFORE_LETTER = re.compile(r"(?<![@$!|+€£¢(¥])[@$!|+€£¢(¥]++(?=[^\W_])")  # a row is begun once, and never taken back
 _AFTER_LETTER = re.compile(r"(?<=[^\W_])[@$!|+€£¢(¥]+(?![^\W_])")
 _IN_WORD = re.compile(r"(?<=[^\W_])(?:[^\w\s,;:'’]|_)+(?=[^\W_])")  # but what parts words where no space stands
 _POSSESSIVE = re.compile(r"(?<=\w)['`´’]s\b")

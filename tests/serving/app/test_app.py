@@ -3,6 +3,7 @@
 import base64
 import json
 import shutil
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import torch
 from fastapi.testclient import TestClient
 from safetensors.torch import load_file
 
-from serving.app.app import LoraApp
+from serving.app.app import VERIFYING, LoraApp
 from serving.app.errors import SettingsError
 from serving.app.requests.schema import EXAMPLE_PICTURE
 from serving.app.safety.checker import safety_statement
@@ -82,6 +83,17 @@ def test_marked_images_are_found_again_for_free(package: Installed, tmp_path: Pa
     assert [answer.headers["x-fal-billable-units"] for answer in (found, plain)] == ["0", "0"]
     assert (found.json()["generated"], found.json()["c2pa"]["package"]) == (True, package.hash)
     assert plain.json()["generated"] is False
+
+
+def test_verify_is_refused_while_too_many_are_at_work_and_pictures_are_not(scripted: TestClient) -> None:
+    body = {"image_url": EXAMPLE_PICTURE}
+    with ExitStack() as held:
+        for number in range(8):
+            held.enter_context(VERIFYING.one(f"caller {number}"))
+        refused, drawn = scripted.post("/verify", json=body), scripted.post("/", json={"prompt": "ok"})
+    assert (refused.status_code, refused.headers["x-fal-billable-units"], refused.headers["retry-after"]) == (429, "0", "1")
+    assert drawn.status_code == 200
+    assert scripted.post("/verify", json=body).status_code == 200
 
 
 def test_what_the_package_does_not_offer_is_not_there(package: Installed, tmp_path: Path) -> None:

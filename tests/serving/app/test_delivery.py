@@ -87,12 +87,24 @@ def test_nothing_to_deliver_is_an_error_that_says_why(drawn: list[Any], error: t
         delivered([picture(one) if isinstance(one, int) else one for one in drawn])
 
 
-def test_an_upload_policy_that_can_not_be_met_ends_the_request() -> None:
-    def refuse(*_: Any) -> Image:
-        raise AppException("no such policy", 422)
+def refuse_narrow(data: bytes, output_format: OutputFormat, size: tuple[int, int]) -> Image:
+    if size[0] < 20:
+        raise AppException("no such policy", 424)
+    return store(data, output_format, size)
 
-    with pytest.raises(AppException):
-        delivered([picture(OK)], refuse)
+
+def test_an_upload_policy_that_refuses_one_picture_costs_only_that_one() -> None:
+    wide = PIL.new("RGB", (20, 7))
+    delivery, notes = delivered([picture(OK), wide, picture(FLAGGED)], refuse_narrow)
+    assert delivery.undelivered == ((0, "upload_failed"), (2, "content_policy"))
+    assert notes.undelivered == ("upload_failed", "content_policy")
+    assert [one.index for one in delivery.receipts] == [1]
+
+
+@pytest.mark.parametrize("drawn", [[OK], [OK, OK], [FLAGGED, OK], [OK, UNENCODABLE]])
+def test_an_upload_policy_that_refuses_all_is_what_the_caller_hears_of(drawn: list[int]) -> None:
+    with pytest.raises(AppException, match="no such policy"):
+        delivered([picture(kind) for kind in drawn], refuse_narrow)
 
 
 def test_pictures_go_their_way_side_by_side_and_stay_in_order() -> None:

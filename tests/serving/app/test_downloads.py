@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 from serving.app.errors import BadPicture
 from serving.app.requests.addresses import is_public
 from serving.app.requests.downloads import MAX_REDIRECTS, Internet, download
+from serving.app.requests.places import Places
 from tests.serving.app.public_server import NAMES, Answer, PublicServer, body, public_server, redirect
 
-LIMIT = 1000
+LIMIT, PLACES = 1000, Places("test", at_once=4)
 NOT_PUBLIC = """
 0.0.0.0 0.1.2.3 10.0.0.1 100.64.0.1 100.100.100.200 127.0.0.1 127.8.9.1 168.63.129.16 169.254.169.254 169.254.170.2 172.16.0.1
 172.31.255.255 192.0.0.192 192.0.2.1 192.88.99.1 192.168.1.1 198.18.0.1 198.51.100.7 203.0.113.9 224.0.0.1 239.255.255.250
@@ -92,7 +93,7 @@ def test_a_link_that_is_not_plainly_https_to_a_name_is_refused(url: str) -> None
         return ["127.0.0.1"]
 
     with pytest.raises(BadPicture) as refused:
-        asyncio.run(download(url, max_bytes=LIMIT, internet=Internet(resolve=resolve)))
+        asyncio.run(downloaded(url, max_bytes=LIMIT, internet=Internet(resolve=resolve)))
     assert refused.value.type == "file_download_error"
     assert "\n" not in str(refused.value)
     assert asked == []
@@ -104,12 +105,12 @@ def test_a_name_with_one_address_that_is_not_public_is_as_if_it_did_not_exist(ad
         return addresses
 
     with pytest.raises(BadPicture, match="can not be found on the public internet"):
-        asyncio.run(download("https://pictures.example.com/", max_bytes=LIMIT, internet=Internet(resolve=resolve)))
+        asyncio.run(downloaded("https://pictures.example.com/", max_bytes=LIMIT, internet=Internet(resolve=resolve)))
 
 
 def test_the_machines_own_resolver_is_asked_and_its_loopback_names_are_refused() -> None:
     with pytest.raises(BadPicture, match="can not be found on the public internet"):
-        asyncio.run(download("https://a.localhost/", max_bytes=LIMIT))
+        asyncio.run(downloaded("https://a.localhost/", max_bytes=LIMIT))
 
 
 def test_a_file_comes_as_it_is() -> None:
@@ -123,7 +124,7 @@ def test_a_file_comes_as_it_is() -> None:
 def test_names_in_other_scripts_are_names() -> None:
     async def scenario() -> tuple[bytes, PublicServer]:
         async with public_server({"/%C3%BC": b"ok"}) as server:
-            return await download(server.url("/ü", name="bücher.example.com"), max_bytes=LIMIT, internet=server.internet), server
+            return await downloaded(server.url("/ü", name="bücher.example.com"), max_bytes=LIMIT, internet=server.internet), server
 
     data, server = asyncio.run(scenario())
     assert (data, server.looked_up) == (b"ok", ["xn--bcher-kva.example.com"])
@@ -169,7 +170,7 @@ def test_a_redirect_is_a_new_link_to_every_check(location: str) -> None:
         async with public_server(answers, names=names) as server:
             answers["/"] = redirect(location.format(port=server.port)) if location else body(b"", status="302 Found")
             with pytest.raises(BadPicture):
-                await download(server.url(), max_bytes=LIMIT, internet=server.internet)
+                await downloaded(server.url(), max_bytes=LIMIT, internet=server.internet)
             assert len(server.heads) == 1
 
     asyncio.run(scenario())
@@ -261,7 +262,7 @@ def test_a_download_that_nobody_waits_for_ends_at_once() -> None:
 
         started = asyncio.Event()
         async with public_server({"/": endless}) as server:
-            work = asyncio.create_task(download(server.url(), max_bytes=10**9, internet=server.internet))
+            work = asyncio.create_task(downloaded(server.url(), max_bytes=10**9, internet=server.internet))
             await started.wait()
             work.cancel()
             with pytest.raises(asyncio.CancelledError):
@@ -276,7 +277,7 @@ def test_a_name_server_that_does_not_answer_is_left_too() -> None:
         return await asyncio.get_running_loop().create_future()  # type: ignore[no-any-return]
 
     with pytest.raises(BadPicture, match=r"took longer than 0\.05 seconds"):
-        asyncio.run(download("https://a.example.com/", max_bytes=LIMIT, internet=Internet(resolve=never, seconds=0.05)))
+        asyncio.run(downloaded("https://a.example.com/", max_bytes=LIMIT, internet=Internet(resolve=never, seconds=0.05)))
 
 
 def test_the_certificate_must_be_the_names_and_of_an_authority_that_counts() -> None:
@@ -285,11 +286,11 @@ def test_the_certificate_must_be_the_names_and_of_an_authority_that_counts() -> 
             {"/": b"secret"}, names={"stranger.example.com": ["127.0.0.1"], NAMES[0]: ["127.0.0.1"]}
         ) as server:
             with pytest.raises(BadPicture, match="over TLS"):
-                await download(server.url(name="stranger.example.com"), max_bytes=LIMIT, internet=server.internet)
+                await downloaded(server.url(name="stranger.example.com"), max_bytes=LIMIT, internet=server.internet)
             known = server.internet
             stranger = Internet(resolve=known.resolve, allows=known.allows, port=known.port, trust=ssl.create_default_context())
             with pytest.raises(BadPicture, match="over TLS"):
-                await download(server.url(), max_bytes=LIMIT, internet=stranger)
+                await downloaded(server.url(), max_bytes=LIMIT, internet=stranger)
             assert server.heads == []
 
     asyncio.run(scenario())
@@ -306,14 +307,19 @@ def test_another_address_of_the_name_is_tried_where_the_first_takes_no_connectio
         async with public_server({"/": b"ok"}, names={NAMES[0]: ["127.0.0.99", "127.0.0.1"]}) as server:
             known = server.internet
             both = Internet(resolve=known.resolve, allows=lambda _: True, port=known.port, trust=known.trust)
-            return await download(server.url(), max_bytes=LIMIT, internet=both)
+            return await downloaded(server.url(), max_bytes=LIMIT, internet=both)
 
     assert asyncio.run(scenario()) == b"ok"
+
+
+async def downloaded(url: str, *, max_bytes: int = LIMIT, internet: Internet | None = None) -> bytes:
+    with PLACES.one("somebody") as place:
+        return await download(url, max_bytes=max_bytes, place=place, internet=internet)
 
 
 def _downloaded(answers: Mapping[str, bytes | Answer], path: str, **options: Any) -> tuple[bytes, PublicServer]:
     async def scenario() -> tuple[bytes, PublicServer]:
         async with public_server(answers, **options) as server:
-            return await download(server.url(path), max_bytes=LIMIT, internet=server.internet), server
+            return await downloaded(server.url(path), max_bytes=LIMIT, internet=server.internet), server
 
     return asyncio.run(scenario())

@@ -104,6 +104,23 @@ def test_a_call_that_nobody_waits_for_stops_before_its_next_step_and_leaves_no_t
     assert apart(before, first(served.engine, FUSED)) == 0
 
 
+@pytest.mark.parametrize(("where", "overflow"), [("denoiser", float("nan")), ("decoder", float("inf"))])
+def test_a_picture_that_holds_no_numbers_fails_and_leaves_no_trace(served: Served, where: str, overflow: float) -> None:
+    """diffusers would make it black or white, and it would be billed."""
+    pipe, before = served.engine.pipe, first(served.engine, FUSED)
+    broken = pipe.vae.decoder if where == "decoder" else _first_linear(denoiser(pipe))
+    hook = broken.register_forward_hook(lambda _module, _given, out: out * overflow)
+    with pytest.raises(FloatingPointError, match="NaN or infinity"):
+        first(served.engine, 0.25)
+    hook.remove()
+    assert not pipe.vae.decoder._forward_hooks
+    assert apart(before, first(served.engine, FUSED)) == 0
+
+
+def _first_linear(model: torch.nn.Module) -> torch.nn.Module:
+    return next(module for module in model.modules() if isinstance(module, torch.nn.Linear))
+
+
 def test_pictures_of_one_shape_are_made_in_one_call_but_for_those_with_negative_prompts(plain: DiffusersEngine) -> None:
     def steps(wanted: list[Wanted]) -> int:
         counted = Counted()

@@ -41,7 +41,7 @@ def test_a_second_start_reads_what_the_first_has_kept(installed: Installed, disk
     assert {path.suffix for path in place.iterdir()} == {".json", ".safetensors"}
 
 
-@pytest.mark.parametrize("hurt", ["weights", "cut", "digests", "digests-empty", "config", "added", "missing"])
+@pytest.mark.parametrize("hurt", ["weights", "cut", "digests", "digests-empty", "digests-deep", "config", "added", "missing"])
 def test_a_damaged_one_is_made_anew(installed: Installed, disk: Path, hurt: str) -> None:
     made = first(DiffusersEngine(installed), FUSED)
     (place,) = (disk / "lorasmith" / "fused").iterdir()
@@ -58,6 +58,7 @@ _HURTS: dict[str, Callable[[Path, Path], object]] = {
     "cut": lambda _, weights: weights.write_bytes(weights.read_bytes()[:-8]),
     "digests": lambda place, _: (place / "digests.json").write_text('{"config.json": "0"}'),
     "digests-empty": lambda place, _: (place / "digests.json").write_text(""),
+    "digests-deep": lambda place, _: (place / "digests.json").write_text("[" * 200_000),
     "config": lambda place, _: (place / "config.json").write_text("{}"),
     "added": lambda place, _: (place / "diffusion_pytorch_model.bin").write_bytes(b"pickle"),
     "missing": lambda _, weights: weights.unlink(),

@@ -6,11 +6,13 @@ from typing import Any
 import diffusers
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from flows.calls import IMAGE_TO_IMAGE
 from serving.app.drawing.adapter import denoiser_of
 from serving.app.drawing.call import changing
+from serving.app.drawing.decoding import precision_of
 from serving.app.drawing.engine import DiffusersEngine, Shape, Wanted
 from serving.app.drawing.loading import image_to_image
 from serving.app.errors import SettingsError
@@ -64,6 +66,25 @@ def test_one_step_is_run_of_a_small_change(package: Installed, tmp_path: Path) -
     counted = Counted()
     engine.draw(_shape(change=0.05), [Wanted(prompt=PROMPT, seed=1, start=_picture(1))], go_on=counted)
     assert counted.asked == 1
+
+
+def test_a_start_that_does_not_fit_into_memory_leaves_the_decoder_as_it_was(package: Installed, tmp_path: Path) -> None:
+    """SDXL's pipeline encodes in float32, and would leave the VAE so: each later picture of the runner would fail."""
+    engine = DiffusersEngine(packed(package, tmp_path, "sdxl", with_adapter("sdxl")))
+    engine.pipe.to(torch.bfloat16)  # as on a GPU
+    engine._precision = precision_of(engine.pipe.vae)
+    before = first(engine, FUSED)
+
+    def full(*_: Any) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
+
+    hook = engine.pipe.vae.encoder.register_forward_hook(full)
+    with pytest.raises(torch.OutOfMemoryError):
+        _changed(engine, [Wanted(prompt=PROMPT, seed=1, start=_picture(1))])
+    hook.remove()
+    assert engine.pipe.vae.dtype == torch.float32
+    assert apart(before, first(engine, FUSED)) == 0
+    assert set(precision_of(engine.pipe.vae)) == {torch.bfloat16}
 
 
 def test_a_pipeline_that_diffusers_does_not_have_stops_the_start_in_one_line() -> None:

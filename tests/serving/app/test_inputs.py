@@ -15,7 +15,9 @@ from hypothesis import strategies as st
 from PIL import Image, PngImagePlugin
 
 from serving.app.errors import BadPicture, WorkRefused
+from serving.app.requests.downloads import Internet
 from serving.app.requests.inputs import MAX_BODY, MAX_BYTES, MAX_PARTS, MAX_PIXELS, picture_file, start_picture
+from serving.app.requests.places import Places
 from serving.app.requests.sizes import fitted, require_work, work_of
 from serving.app.settings import Limits
 from tests.serving.app.public_server import public_server
@@ -265,9 +267,9 @@ def test_a_link_is_downloaded_and_opened() -> None:
     async def scenario() -> tuple[Any, bytes]:
         async with public_server({"/a": data, "/long": b"x" * (MAX_BYTES + 1)}) as server:
             with pytest.raises(BadPicture, match="larger than the 15728640 bytes"):
-                await picture_file(server.url("/long"), internet=server.internet)
+                await filed(server.url("/long"), internet=server.internet)
             url, internet = server.url("/a"), server.internet
-            return await start_picture(url, limits=LIMITS, internet=internet), await picture_file(url, internet=internet)
+            return await start_picture(url, limits=LIMITS, internet=internet), await filed(url, internet=internet)
 
     picture, file = asyncio.run(scenario())
     assert picture.size == (48, 32)
@@ -276,9 +278,14 @@ def test_a_link_is_downloaded_and_opened() -> None:
 
 def test_a_file_to_be_verified_is_looked_at_but_not_changed() -> None:
     data = _file(_halves((48, 32)))
-    assert asyncio.run(picture_file(_uri(data))) == data
+    assert asyncio.run(filed(_uri(data))) == data
     with pytest.raises(BadPicture, match="more than the 25000000 pixels"):
-        asyncio.run(picture_file(_uri(_png(6000, 6000, b""))))
+        asyncio.run(filed(_uri(_png(6000, 6000, b""))))
+
+
+async def filed(url: str, internet: Internet | None = None) -> bytes:
+    with Places("test", at_once=1).one("somebody") as place:
+        return await picture_file(url, place=place, internet=internet)
 
 
 def _started(data: bytes, size: tuple[int, int] | None = None) -> Any:

@@ -15,8 +15,8 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from PIL import Image
 
 from serving.app.errors import BadPicture, MarkingError, SettingsError
-from serving.app.marking import Marker, found_marks, manifest, marker, marker_for
-from serving.app.marking.certificate import CERTIFICATE_VARIABLE, KEY_VARIABLE, publishers
+from serving.app.marking import Marker, found_marks, manifest, marker, marker_for, metadata
+from serving.app.marking.certificate import CERTIFICATE_VARIABLE, KEY_VARIABLE, for_development, publishers
 from serving.app.marking.manifest import GENERATED
 from serving.app.pictures import OutputFormat, encode
 from serving.app.settings import Installed, Marking
@@ -44,6 +44,12 @@ def file_of(picture: Any, name: str, **options: Any) -> bytes:
     file = BytesIO()
     picture.save(file, name, **options)
     return file.getvalue()
+
+
+def without(chunk: bytes, data: bytes) -> bytes:
+    """A PNG less one of its chunks."""
+    start = data.index(chunk) - 4
+    return data[:start] + data[start + 12 + int.from_bytes(data[start : start + 4], "big") :]
 
 
 @pytest.mark.parametrize("output_format", FORMATS)
@@ -106,6 +112,46 @@ def test_a_signature_moved_to_another_picture_is_not_valid(development: Marker) 
     assert (found["c2pa"]["present"], found["c2pa"]["valid"], found["generated"]) == (True, False, False)
 
 
+def test_a_manifest_that_names_no_claim_of_its_own_is_broken_and_no_error(development: Marker) -> None:
+    """The library reads such a store and then misses what must be in it."""
+    data = bytearray(development.file(photograph("chelsea.png"), "jpeg"))
+    at = data.index(b"c2pa.assertions/c2pa.actions")
+    data[at + 4] = ord("/")  # not the name by which the assertion is stored
+    found = found_marks(bytes(data))["c2pa"]
+    assert (found["present"], found["valid"], len(found["problems"])) == (True, False, 1)
+
+
+def test_of_what_a_manifest_says_no_more_is_repeated_than_an_answer_holds() -> None:
+    signer = manifest.ManifestSigner(for_development(PUBLISHER), title="t", package="a" * 10_000)
+    signer.definition["assertions"][0]["data"]["actions"][0]["digitalSourceType"] = "h" * 100_000
+    read = manifest.read(signer.signed(encode(Image.new("RGB", (16, 16)), "png"), "png"), "png")
+    assert read is not None
+    assert (read.valid, read.source_type, read.package) == (True, "h" * 200, "a" * 200)
+
+
+SAYS = "Iptc4xmpExt:DigitalSourceType"
+
+
+@pytest.mark.parametrize(
+    ("xmp", "expected"),
+    [
+        (f"<{SAYS}>{GENERATED}</{SAYS}>", GENERATED),
+        (f"<{SAYS}>\n  {GENERATED}\n </{SAYS}>", GENERATED),
+        (f'<a {SAYS} = "{GENERATED}"/>', GENERATED),
+        (f"<{SAYS}>   </{SAYS}>", None),
+        (f"<{SAYS}>" + "a" * 201 + f"</{SAYS}>", None),
+        (f"<{SAYS}>" + " " * 60_000 + f"</{SAYS}", None),  # hours, where blanks may be counted to the group or beside it
+        ((f"<{SAYS}>" + " " * 199) * 250, None),
+        ((f"{SAYS}=" + " " * 20_000) * 3, None),
+        (" " * 65_536 + f"<{SAYS}>{GENERATED}</{SAYS}>", None),  # so far nobody looks
+    ],
+)
+@pytest.mark.parametrize("output_format", ["png", "webp"])
+def test_the_plain_note_is_found_and_hostile_ones_cost_no_time(output_format: OutputFormat, xmp: str, expected: str | None) -> None:
+    data = encode(Image.new("RGB", (16, 16)), output_format, xmp=xmp.encode())
+    assert metadata.source_type(Image.open(BytesIO(data))) == expected
+
+
 def test_a_plain_picture_has_no_marks() -> None:
     found = found_marks(encode(photograph("coffee.png"), "jpeg"))
     assert found["generated"] is False
@@ -122,8 +168,9 @@ def test_a_plain_picture_has_no_marks() -> None:
         (file_of(Image.new("RGB", (9, 9)), "gif"), "unsupported_image_format"),
         (file_of(Image.effect_noise((99, 99), 9), "png")[:2000], "image_load_error"),
         (file_of(Image.new("1", (10_000, 6_000)), "png"), "image_too_large"),
+        (without(b"PLTE", file_of(Image.new("P", (9, 9)), "png", transparency=3)), "image_load_error"),
     ],
-    ids=["empty", "start of a GIF", "start of a JPEG", "GIF", "half a PNG", "large"],
+    ids=["empty", "start of a GIF", "start of a JPEG", "GIF", "half a PNG", "large", "palette is gone"],
 )
 def test_what_is_no_picture_is_refused(data: bytes, kind: str) -> None:
     with pytest.raises(BadPicture) as refused:

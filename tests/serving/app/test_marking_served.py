@@ -76,7 +76,7 @@ def test_the_detector_finds_nothing_in_a_photograph(served: TestClient) -> None:
 
 def test_health_says_who_signs(served: TestClient, client: TestClient) -> None:
     assert "development certificate" in served.post("/health").json()["marking"]
-    assert "no marks" in client.post("/health").json()["marking"]
+    assert "without a machine-readable mark" in client.post("/health").json()["marking"]
 
 
 def test_a_picture_that_can_not_be_marked_is_withheld_and_not_billed(served: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:

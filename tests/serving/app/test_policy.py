@@ -9,6 +9,7 @@ from hypothesis import strategies as some
 
 from serving.app.errors import BadText, ContentRefused
 from serving.app.safety import denied
+from serving.app.safety.disguise import readings, spelled_out
 from serving.app.safety.policy import check_prompt, check_request, check_text
 from serving.app.settings import Installed, Safety, Settings
 from tests.serving.app.disguises import LETTER_BY_LETTER, Trick, accents, tricks
@@ -203,3 +204,11 @@ def test_a_refusal_is_of_the_type_that_the_platform_knows() -> None:
 
 def test_lines_and_tabs_are_text() -> None:
     check_text("a fox\n\tin the snow\r\n", field="prompt", max_bytes=100)
+
+
+@pytest.mark.parametrize("row", ["$", "$ ", "a$", "$!|", "a.", "..a", "'s", "_"])
+def test_rows_of_symbols_cost_no_more_than_their_length(row: str) -> None:
+    """An hour, where each symbol of a row is another start to look from."""
+    text = row * (600_000 // len(row))
+    assert readings(text)
+    assert all(len(run) > 2 for run in spelled_out(text))

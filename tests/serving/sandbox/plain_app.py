@@ -39,12 +39,13 @@ async def echo(request: Request) -> Response:
 
 
 async def endless(request: Request) -> Response:
-    """Ends when it is cancelled by the path that fal uses, and says 499 itself."""
+    """Ends when it is cancelled by the path that fal uses, and says so itself: with 499, or as it was asked to."""
+    status = (await request.json()).get("status", 499)
     request_id = request.headers["x-fal-request-id"]
     event = cancelled[request_id] = asyncio.Event()
     print("begun", request_id, flush=True)
     await event.wait()
-    return JSONResponse({}, 499, headers={"x-fal-billable-units": "0"})
+    return JSONResponse({}, status, headers={"x-fal-billable-units": "0"})
 
 
 async def cancel(request: Request) -> Response:

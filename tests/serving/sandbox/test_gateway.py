@@ -93,6 +93,16 @@ def test_units_pass_and_are_written_down_as_the_app_said_them(
     assert row["revision"]
 
 
+@pytest.mark.parametrize("path", ["%F0%9F%90%88", "a%00b", "%ff", "a%23b%3Fc"])
+def test_a_path_of_any_letters_reaches_the_app_and_the_ledger(
+    apps: Deployer, sandbox: Running, caller: httpx.Client, home: Path, path: str
+) -> None:
+    reply = caller.post(f"/{sandbox.owner}/shared/{path}", json={})
+    assert reply.status_code == 404  # the app's own
+    (row,) = [row for row in control.ledger(home) if row["request_id"] == reply.headers["x-fal-request-id"]]
+    assert (row["status"], row["units"]) == (404, None)
+
+
 def test_a_request_goes_through_the_queue(apps: Deployer, sandbox: Running, caller: httpx.Client, home: Path) -> None:
     submitted = caller.post(f"/queue/{sandbox.owner}/shared", json={"prompt": "slow cat", "seconds": 0.5, "images": 2}).json()
     request_id, status_url = submitted["request_id"], submitted["status_url"]

@@ -12,6 +12,7 @@ import pytest
 
 from serving.sandbox import control
 from serving.sandbox.control import Running
+from serving.sandbox.gateway import ATTEMPTS
 from tests.serving.sandbox.deployer import Deployer, client_of, finish, until
 
 
@@ -51,6 +52,41 @@ def test_a_running_request_is_cancelled_by_the_path_that_fal_uses(
     row = row_of(home, ticket["request_id"])
     assert (row["status"], row["units"]) == (499, "0")  # what the app itself answered
     assert caller.get(ticket["response_url"]).status_code == 499
+
+
+def test_a_cancelled_request_is_not_tried_again(
+    owner: Deployer, app: str, caller: httpx.Client, sandbox: Running, home: Path
+) -> None:
+    ticket = submitted(caller, sandbox, "/endless", {"status": 503})
+    until(lambda: f"begun {ticket['request_id']}" in log_of(home, "held", app))
+    caller.put(ticket["cancel_url"])
+    row = row_of(home, ticket["request_id"])
+    assert (row["status"], row["units"]) == (503, "0")
+    assert caller.get(ticket["response_url"]).status_code == 499
+    assert owner.call("held").status_code == 200
+    assert log_of(home, "held", app).count(f"begun {ticket['request_id']}") == 1
+
+
+def test_what_was_done_and_billed_before_its_cancellation_is_handed_out(
+    app: str, caller: httpx.Client, sandbox: Running, home: Path
+) -> None:
+    ticket = submitted(caller, sandbox, "/endless", {"status": 200})
+    until(lambda: f"begun {ticket['request_id']}" in log_of(home, "held", app))
+    assert caller.put(ticket["cancel_url"]).status_code == 202
+    assert row_of(home, ticket["request_id"])["status"] == 200
+    until(lambda: caller.get(ticket["response_url"]).status_code == 200)
+    assert "error" not in caller.get(ticket["status_url"]).json()
+
+
+def test_a_request_can_be_cancelled_between_two_runners(
+    owner: Deployer, app: str, caller: httpx.Client, sandbox: Running, home: Path, tmp_path: Path
+) -> None:
+    first, tries = owner.call("held").json()["pid"], tmp_path / "attempts"
+    ticket = submitted(caller, sandbox, "/flaky", {"attempts": str(tries), "faults": 99})
+    until(lambda: not psutil.pid_exists(first))
+    assert caller.put(ticket["cancel_url"]).status_code == 202
+    assert row_of(home, ticket["request_id"])["status"] in (499, 503)
+    assert 1 <= len(tries.read_text().splitlines()) < ATTEMPTS
 
 
 def test_an_app_without_that_path_loses_the_connection(app: str, caller: httpx.Client, sandbox: Running, home: Path) -> None:
@@ -106,6 +142,16 @@ def test_the_queue_tries_again_with_the_same_id_and_bills_the_last_reply(
     assert len({pid for _, pid in made}) == (attempts if killed else 1)
     row = row_of(home, request_id)
     assert (row["status"], row["units"]) == (status, "1" if status == 200 else "0")
+
+
+def test_an_answer_that_can_not_be_read_is_a_fault_and_has_its_row(
+    app: str, caller: httpx.Client, sandbox: Running, home: Path, tmp_path: Path
+) -> None:
+    body = {"attempts": str(tmp_path / "attempts"), "faults": 0, "headers": {"content-encoding": "gzip"}}
+    reply = caller.post(f"/{sandbox.owner}/held/flaky", json=body)
+    assert (reply.status_code, reply.json()["error_type"]) == (503, "runner_disconnected")
+    row = row_of(home, reply.headers["x-fal-request-id"])
+    assert (row["status"], row["units"]) == (503, None)
 
 
 def test_a_runner_that_answered_503_is_gone(
