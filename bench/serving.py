@@ -210,7 +210,7 @@ def say(text: str) -> None:
 
 def metric(value: float, goal: float, direction: str) -> dict[str, Any]:
     holds = value >= goal if direction == AT_LEAST else value <= goal
-    return {"value": round(value, 3), "goal": goal, "holds": holds}
+    return {"value": round(value, 3), "goal": goal, "direction": direction, "holds": holds}
 
 
 if __name__ == "__main__":
