@@ -101,6 +101,7 @@ def down(home: Path) -> bool:
 
 def ledger(home: Path) -> list[dict[str, Any]]:
     """Every request so far, oldest first; readable while the sandbox runs and after."""
+    from .money.ledger import Ledger
     from .state import State
 
     path = _folder(home) / "state.db"
@@ -108,7 +109,7 @@ def ledger(home: Path) -> list[dict[str, Any]]:
         return []
     state = State(path)
     try:
-        return state.ledger()
+        return Ledger(state.db).rows()
     finally:
         state.close()
 

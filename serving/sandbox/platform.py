@@ -11,24 +11,22 @@ import isolate_proto as proto
 import uvicorn
 from isolate_proto.configuration import GRPC_OPTIONS
 from starlette.applications import Starlette
-from starlette.routing import Route
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
 from .accounts import Keyring, ensure_keys
-from .control_plane import ControlPlane, KeyCheck
-from .fleet import Fleet
-from .gateway import Gateway, Refused
+from .files.storage import Storage, refused
+from .fleet.fleet import Fleet
+from .fleet.runners import socket_folder
+from .gateway.gateway import Gateway, Refused
+from .gateway.queueing import RequestQueue
+from .money.ledger import Ledger
 from .mux import listen
-from .pages import Pages
-from .queueing import RequestQueue
-from .runners import socket_folder
+from .plane.control_plane import ControlPlane, KeyCheck
 from .server import GRPC_SOCKET, hosts
 from .state import State
-from .storage import Storage, refused
 from .tls import prepare_tls
-
-METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
+from .web.pages import Pages
 
 
 class Platform:
@@ -42,6 +40,7 @@ class Platform:
         self._keys = ensure_keys(folder / "keys.json")
         self._keyring = Keyring(folder / "keys.json")
         self._state = State(folder / "state.db")
+        self._ledger = Ledger(self._state.db)
         self._fleet = Fleet(folder, self._state, self._runner_platform)
         self._address = ""
         self._connections = ServerState()
@@ -59,7 +58,7 @@ class Platform:
         actual = int(self._front.sockets[0].getsockname()[1])
         (self._folder / "port.json").write_text(json.dumps(actual))
         self._address = f"127.0.0.1:{actual}"
-        gateway = Gateway(self._state, self._keyring, self._fleet)
+        gateway = Gateway(self._state, self._ledger, self._keyring, self._fleet)
         self._queue = RequestQueue(gateway, self._address)
         self._http = uvicorn.Config(
             self._routes(gateway, self._queue), lifespan="off", ws="none", access_log=False, log_level="warning"
@@ -104,29 +103,8 @@ class Platform:
     def _routes(self, gateway: Gateway, queue: RequestQueue) -> Starlette:
         pages = Pages(self._state, gateway, instance=self._instance)
         storage = Storage(self._folder, self._state, gateway, self._address)
-        upload = "/files/app/multipart/{digest}"
-        routes = [
-            Route("/", pages.index),
-            Route("/sandbox.json", pages.health),
-            Route("/users/current", pages.current_user),
-            Route("/files/missing_hashes", storage.missing_hashes, methods=["POST"]),
-            Route(f"{upload}/initiate", storage.initiate, methods=["POST"]),
-            Route(f"{upload}/{{upload}}/complete", storage.complete, methods=["POST"]),
-            Route(f"{upload}/{{upload}}/cancel", storage.cancel, methods=["POST"]),
-            Route(f"{upload}/{{upload}}/{{number:int}}", storage.put_part, methods=["PUT"]),
-            Route("/storage/upload/initiate", storage.initiate_object, methods=["POST"]),
-            Route("/storage/put/{id}", storage.put_object, methods=["PUT"]),
-            Route("/storage/files/{id}/{name}", storage.get_object),
-            Route("/models/{owner}/{app}", pages.app),
-            Route("/models/{owner}/{app}/{path:path}", pages.app),
-            Route("/openapi/{owner}/{app}.json", pages.openapi),
-            Route("/logs/{owner}/{app}", pages.log),
-            Route("/queue/{owner}/{app}", queue.handle, methods=METHODS),
-            Route("/queue/{owner}/{app}/{path:path}", queue.handle, methods=METHODS),
-            Route("/{owner}/{app}", gateway.handle, methods=METHODS),
-            Route("/{owner}/{app}/{path:path}", gateway.handle, methods=METHODS),
-        ]
-        return Starlette(routes=routes, exception_handlers={Refused: refused})
+        rooms = (*pages.routes(), *storage.routes(), *queue.routes(), *gateway.routes())  # the first that fits answers
+        return Starlette(routes=list(rooms), exception_handlers={Refused: refused})
 
     def _runner_platform(self, owner: str) -> Mapping[str, str]:
         """What the platform sets in a runner of `owner`."""

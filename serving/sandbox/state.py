@@ -1,10 +1,10 @@
-"""What the sandbox remembers: applications, environments and the ledger, in one SQLite file that survives a restart."""
+"""What the sandbox remembers of apps, environments, secrets and files, in one SQLite file that survives a restart."""
 
 import hashlib
 import json
 import sqlite3
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,9 +20,6 @@ CREATE TABLE IF NOT EXISTS revisions (
 CREATE TABLE IF NOT EXISTS aliases (
     owner TEXT, name TEXT, environment TEXT, revision TEXT, auth_mode TEXT, settings TEXT, updated_at REAL,
     PRIMARY KEY (owner, name));
-CREATE TABLE IF NOT EXISTS ledger (
-    request_id TEXT, app TEXT, environment TEXT, revision TEXT, caller TEXT, path TEXT, status INTEGER, units TEXT, seconds REAL,
-    created_at REAL);
 CREATE TABLE IF NOT EXISTS secrets (owner TEXT, environment TEXT, name TEXT, value TEXT, PRIMARY KEY (owner, environment, name));
 CREATE TABLE IF NOT EXISTS objects (id TEXT PRIMARY KEY, owner TEXT, name TEXT, content_type TEXT, created_at REAL);
 """
@@ -56,22 +53,6 @@ class Alias:
     settings: dict[str, Any]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Entry:
-    """One request in the ledger; units is what the app said, None where it said nothing."""
-
-    request_id: str
-    app: str
-    environment: str
-    revision: str | None
-    caller: str | None
-    path: str
-    status: int
-    units: str | None
-    seconds: float
-    created_at: float = field(default_factory=time.time)
-
-
 def full_name(app: str, environment: str) -> str:
     """`app` in the main environment, else `app--environment`."""
     return app if environment in ("", MAIN) else f"{app}{SEPARATOR}{environment}"
@@ -91,7 +72,13 @@ class State:
         self._db.row_factory = sqlite3.Row
         self._db.execute("PRAGMA journal_mode = WAL")
         self._db.execute("PRAGMA synchronous = NORMAL")
+        self._db.execute("PRAGMA busy_timeout = 5000")
         self._db.executescript(SCHEMA)
+
+    @property
+    def db(self) -> sqlite3.Connection:
+        """The connection, in autocommit, for the rooms that keep tables of their own beside these."""
+        return self._db
 
     def close(self) -> None:
         self._db.close()
@@ -172,25 +159,13 @@ class State:
         row = self._db.execute("SELECT * FROM objects WHERE id = ?", (object_id,)).fetchone()
         return dict(row) if row else None
 
-    def record(self, entry: Entry) -> None:
-        e = entry
-        row = (
-            e.request_id,
-            e.app,
-            e.environment,
-            e.revision,
-            e.caller,
-            e.path,
-            e.status,
-            e.units,
-            round(e.seconds, 6),
-            e.created_at,
-        )
-        self._db.execute("INSERT INTO ledger VALUES (?,?,?,?,?,?,?,?,?,?)", row)
 
-    def ledger(self) -> list[dict[str, Any]]:
-        """Oldest first."""
-        return [dict(row) for row in self._db.execute("SELECT * FROM ledger ORDER BY rowid")]
+def add_columns(db: sqlite3.Connection, table: str, columns: Mapping[str, str]) -> None:
+    """Give a table the columns that a file of an earlier version lacks: name -> SQL type with default."""
+    have = {row[1] for row in db.execute(f"PRAGMA table_info({table})")}
+    for name, kind in columns.items():
+        if name not in have:
+            db.execute(f"ALTER TABLE {table} ADD COLUMN {name} {kind}")
 
 
 def stage_key(files: Iterable[tuple[str, str]]) -> str:

@@ -13,13 +13,14 @@ import pytest
 from cryptography import x509
 
 from serving.sandbox.accounts import CALLER, OWNER, Keyring, ensure_keys
-from serving.sandbox.agent_process import Job, RunnerLog
 from serving.sandbox.errors import BuildFailed, NotAllowed, NotFound, PortInUse, RunnerFailed, SandboxError, StartFailed
-from serving.sandbox.fleet import Fleet
-from serving.sandbox.requirements import check_environment
-from serving.sandbox.runners import Runner
-from serving.sandbox.settings import health_of, kept_settings
-from serving.sandbox.state import Alias, Entry, Revision, State, full_name, split_name
+from serving.sandbox.fleet.agent_process import Job, RunnerLog
+from serving.sandbox.fleet.fleet import Fleet
+from serving.sandbox.fleet.runners import Runner
+from serving.sandbox.money.ledger import Entry, Ledger
+from serving.sandbox.plane.requirements import check_environment
+from serving.sandbox.plane.settings import health_of, kept_settings
+from serving.sandbox.state import Alias, Revision, State, full_name, split_name
 from serving.sandbox.tls import prepare_tls
 
 REVISION = Revision(
@@ -119,13 +120,13 @@ def test_state_is_what_was_put_into_it_after_a_restart(tmp_path: Path) -> None:
     state = State(tmp_path / "state.db")
     state.add_revision(revision)
     state.put_alias(alias)
-    state.record(entry)
+    Ledger(state.db).record(entry)
     state.close()
     again = State(tmp_path / "state.db")
     assert again.revision("r") == revision
     assert again.revisions("o", alias="a") == [revision]
     assert (again.alias("o", "a"), again.alias("other", "a")) == (alias, None)
-    assert [(row["request_id"], row["units"]) for row in again.ledger()] == [("q", None)]
+    assert [(row["request_id"], row["units"]) for row in Ledger(again.db).rows()] == [("q", None)]
     again.close()
 
 

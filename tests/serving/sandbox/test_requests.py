@@ -12,7 +12,7 @@ import pytest
 
 from serving.sandbox import control
 from serving.sandbox.control import Running
-from serving.sandbox.gateway import ATTEMPTS
+from serving.sandbox.gateway.gateway import ATTEMPTS
 from tests.serving.sandbox.deployer import Deployer, client_of, finish, until
 
 

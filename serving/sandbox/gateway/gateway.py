@@ -13,13 +13,16 @@ from urllib.parse import quote
 import httpx
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
 
-from .accounts import Account, Keyring
-from .errors import SandboxError
-from .fleet import Fleet
-from .runners import Runner
-from .state import Alias, Entry, State, split_name
+from ..accounts import Account, Keyring
+from ..errors import SandboxError
+from ..fleet.fleet import Fleet
+from ..fleet.runners import Runner
+from ..money.ledger import Entry, Ledger
+from ..state import Alias, State, split_name
 
+METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 REQUEST_SECONDS = 3600.0
 CANCEL_SECONDS = 5.0  # that an app has to end a request it was told to cancel
 ATTEMPTS = 10  # of a request in the queue; a direct one has a single one
@@ -75,10 +78,14 @@ class Refused(Exception):
 class Gateway:
     """Lets requests in, and carries them to a runner."""
 
-    def __init__(self, state: State, keyring: Keyring, fleet: Fleet) -> None:
+    def __init__(self, state: State, ledger: Ledger, keyring: Keyring, fleet: Fleet) -> None:
         self._state = state
+        self._ledger = ledger
         self._keyring = keyring
         self._fleet = fleet
+
+    def routes(self) -> list[Route]:
+        return [Route(path, self.handle, methods=METHODS) for path in ("/{owner}/{app}", "/{owner}/{app}/{path:path}")]
 
     async def handle(self, request: Request) -> Response:
         """The synchronous route: one request, one reply; a caller that leaves has cancelled."""
@@ -260,7 +267,7 @@ class Gateway:
             units=units,
             seconds=seconds,
         )
-        self._state.record(entry)
+        self._ledger.record(entry)
 
 
 def is_retried(reply: Reply) -> bool:

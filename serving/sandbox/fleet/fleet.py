@@ -11,10 +11,10 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from ..errors import NotFound, RunnerFailed
+from ..state import Alias, Revision, State, stage_key
 from .agent_process import AgentProcess, Job, RunnerLog
-from .errors import NotFound, RunnerFailed
 from .runners import GRACE_SECONDS, Runner, runner_environment
-from .state import Alias, Revision, State, stage_key
 
 KEEP_ALIVE_SECONDS = 60
 SWEEP_SECONDS = 0.5

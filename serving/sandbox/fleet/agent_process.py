@@ -18,7 +18,7 @@ from typing import Any
 import grpc
 import isolate_proto as proto
 
-from .errors import RunnerFailed
+from ..errors import RunnerFailed
 
 BOOTSTRAP = Path(__file__).with_name("bootstrap.py")
 SOCKETS = Path("run")  # relative to the daemon's working directory: the path of a unix socket may not exceed 107 bytes

@@ -4,10 +4,11 @@ from html import escape
 
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
 
-from .accounts import Account
-from .gateway import Gateway, Refused
-from .state import State, full_name
+from ..accounts import Account
+from ..gateway.gateway import Gateway, Refused
+from ..state import State, full_name
 
 NOTICE = "This is a lorasmith sandbox on 127.0.0.1, a stand-in for fal in development, demos and tests. No real money moves here."
 PAGE = """<!doctype html><meta charset="utf-8"><title>{title} (sandbox)</title>
@@ -23,6 +24,17 @@ class Pages:
         self._state = state
         self._gateway = gateway
         self._instance = instance
+
+    def routes(self) -> list[Route]:
+        return [
+            Route("/", self.index),
+            Route("/sandbox.json", self.health),
+            Route("/users/current", self.current_user),
+            Route("/models/{owner}/{app}", self.app),
+            Route("/models/{owner}/{app}/{path:path}", self.app),
+            Route("/openapi/{owner}/{app}.json", self.openapi),
+            Route("/logs/{owner}/{app}", self.log),
+        ]
 
     async def index(self, request: Request) -> Response:
         return _page("lorasmith sandbox", "<p>Apps and requests: <code>lorasmith sandbox status</code>.</p>")

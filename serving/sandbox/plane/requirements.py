@@ -8,7 +8,7 @@ from typing import Any
 
 from packaging.requirements import InvalidRequirement, Requirement
 
-from .errors import BuildFailed
+from ..errors import BuildFailed
 
 
 def check_environment(kind: str, configuration: Mapping[str, Any]) -> list[str]:

@@ -9,12 +9,12 @@ from typing import Any
 
 import isolate_proto as proto
 
-from .accounts import Account
-from .agent_process import Line
-from .errors import BuildFailed, NotAllowed, NotFound, RunnerFailed, SandboxError
-from .fleet import Fleet
+from ..accounts import Account
+from ..errors import BuildFailed, NotAllowed, NotFound, RunnerFailed, SandboxError
+from ..fleet.agent_process import Line
+from ..fleet.fleet import Fleet
+from ..state import MAIN, Alias, Revision, State, split_name
 from .settings import health_of, kept_settings, settings_of
-from .state import MAIN, Alias, Revision, State, split_name
 
 POLL_SECONDS = 0.1
 TAIL_CHARACTERS = 3000  # an error travels in a gRPC trailer, which holds 8 KiB

@@ -12,9 +12,9 @@ from typing import Any
 
 import httpx
 
+from ..errors import RunnerFailed
+from ..state import Revision
 from .agent_process import SOCKETS, AgentProcess, Job, RunnerLog
-from .errors import RunnerFailed
-from .state import Revision
 
 DEFAULT_HEALTH: dict[str, Any] = {
     "path": "/health",

@@ -9,11 +9,12 @@ from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
 
-from .accounts import Account
-from .agent_process import RunnerLog
-from .gateway import ATTEMPTS, CANCELLED, REQUEST_ID, Call, Gateway, Refused, Reply, refusal_response, reply_response
-from .runners import Runner
+from ..accounts import Account
+from ..fleet.agent_process import RunnerLog
+from ..fleet.runners import Runner
+from .gateway import ATTEMPTS, CANCELLED, METHODS, REQUEST_ID, Call, Gateway, Refused, Reply, refusal_response, reply_response
 
 KEPT_TICKETS = 2000
 
@@ -44,6 +45,10 @@ class RequestQueue:
         self._base = f"https://{address}/queue"
         self._tickets: OrderedDict[str, Ticket] = OrderedDict()
         self._ending: set[asyncio.Task[None]] = set()
+
+    def routes(self) -> list[Route]:
+        place = "/queue/{owner}/{app}"
+        return [Route(path, self.handle, methods=METHODS) for path in (place, place + "/{path:path}")]
 
     async def handle(self, request: Request) -> Response:
         """Submissions and everything under /requests/{id}."""

@@ -11,10 +11,11 @@ from pathlib import Path
 
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.routing import Route
 
-from .accounts import Account
-from .gateway import Gateway, Refused, refusal_response
-from .state import State
+from ..accounts import Account
+from ..gateway.gateway import Gateway, Refused, refusal_response
+from ..state import State
 
 DIGEST = re.compile(r"[0-9a-f]{64}")
 
@@ -33,6 +34,19 @@ class Storage:
         shutil.rmtree(self._uploads, ignore_errors=True)
         for path in (self._files, self._uploads, self._objects):
             path.mkdir(mode=0o700, exist_ok=True)
+
+    def routes(self) -> list[Route]:
+        upload = "/files/app/multipart/{digest}"
+        return [
+            Route("/files/missing_hashes", self.missing_hashes, methods=["POST"]),
+            Route(f"{upload}/initiate", self.initiate, methods=["POST"]),
+            Route(f"{upload}/{{upload}}/complete", self.complete, methods=["POST"]),
+            Route(f"{upload}/{{upload}}/cancel", self.cancel, methods=["POST"]),
+            Route(f"{upload}/{{upload}}/{{number:int}}", self.put_part, methods=["PUT"]),
+            Route("/storage/upload/initiate", self.initiate_object, methods=["POST"]),
+            Route("/storage/put/{id}", self.put_object, methods=["PUT"]),
+            Route("/storage/files/{id}/{name}", self.get_object),
+        ]
 
     async def missing_hashes(self, request: Request) -> Response:
         self._account(request)

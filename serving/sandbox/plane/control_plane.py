@@ -11,13 +11,13 @@ from typing import Any
 import grpc
 import isolate_proto as proto
 
-from .accounts import Account, Keyring
+from ..accounts import Account, Keyring
+from ..errors import BuildFailed, NotAllowed, NotFound, RunnerFailed, SandboxError
+from ..fleet.fleet import Fleet
+from ..state import MAIN, SEPARATOR, Alias, Revision, State
 from .deployments import Deployments, files_of, with_settings
-from .errors import BuildFailed, NotAllowed, NotFound, RunnerFailed, SandboxError
-from .fleet import Fleet
 from .requirements import check_environment
 from .settings import alias_info, application_info, update_of
-from .state import MAIN, SEPARATOR, Alias, Revision, State
 
 CODES = {
     BuildFailed: grpc.StatusCode.FAILED_PRECONDITION,

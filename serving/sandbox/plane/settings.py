@@ -5,7 +5,7 @@ from typing import Any
 
 import isolate_proto as proto
 
-from .state import Alias, Revision
+from ..state import Alias, Revision
 
 DEFAULTS = {"keep_alive": 60, "max_concurrency": 2, "min_concurrency": 0, "max_multiplexing": 1}
 # Kept from the live app when it is deployed again, unless the deploy asks for a reset; the rest comes from the code.

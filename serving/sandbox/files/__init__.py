@@ -1,0 +1,1 @@
+"""Files that deploys upload, and those that apps hand out."""

@@ -1,0 +1,1 @@
+"""Runners: processes that serve revisions of apps, and who gets which."""

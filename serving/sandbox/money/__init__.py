@@ -1,0 +1,1 @@
+"""The ledger of requests, and what it says in money."""
