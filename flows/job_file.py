@@ -54,9 +54,14 @@ def described(fault: Mapping[str, Any]) -> str:
     if len(path) < len(fault["loc"]) and about and about.description:  # one of several kinds: what each would take helps nobody
         wanted = f"wanted is: {about.description}"
     wanted = wanted[:1].lower() + wanted[1:]
+    if fault["type"] in ("tuple_type", "list_type"):
+        wanted = "a list is wanted"
     if fault["type"] != "missing" and fault["input"] is None:
         mend = "it needs a value" if about is None or about.is_required() else "leave the line out for the default"
         return f"{field}: got nothing (null); {mend}"
+    if fault["type"] == "missing" and path and path[-1].isdigit():  # of a list of fixed length
+        said = about.description if about and about.description else "a list of another length"
+        return f"{'.'.join(path[:-1])}: got {fault['input']!r}, too short; wanted is: {said}"
     if fault["type"] == "missing":
         return f"{field}: missing; add it"
     if fault["type"] == "extra_forbidden":

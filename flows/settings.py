@@ -1,6 +1,7 @@
 """What of a job can be judged before anything is done: the app's settings, the texts of the listing, the folders."""
 
 import json
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -83,10 +84,14 @@ def app_settings(
     needs: of sizing.needs_of; without it, scaling and times are the stated bounds. acceleration: with its measured quality;
     without it, pictures are exact.
     """
+    from serving.release.errors import PackageError
+
     try:
         return _app_settings(job, family, needs, acceleration)
     except ValidationError as error:
         raise JobError(f"serving: {described(error.errors(include_url=False)[0])}") from None
+    except PackageError as error:
+        raise JobError(f"serving: {error}") from None
 
 
 def _app_settings(job: Job, family: "Family | None", needs: Needs | None, acceleration: "Acceleration | None") -> "AppSettings":
@@ -94,6 +99,11 @@ def _app_settings(job: Job, family: "Family | None", needs: Needs | None, accele
     from serving.release.package import AppSettings, Inference, Limits, Size
 
     wanted = job.serving
+    if wanted.max_waiting * 3 // 4 < wanted.max_images:
+        raise JobError(
+            f"serving.max_waiting: got {wanted.max_waiting}; one caller gets three quarters of it, which is less than the "
+            f"{wanted.max_images} images of one request (serving.max_images): allow at least {math.ceil(wanted.max_images * 4 / 3)}"
+        )
     width, height = wanted.default_size or (job.training.resolution, job.training.resolution)
     steps = max(50, job.inference.steps)
     seconds = needs.seconds if needs else None
@@ -134,10 +144,15 @@ def _app_settings(job: Job, family: "Family | None", needs: Needs | None, accele
 
 
 def safety_of(job: Job) -> "Safety":
-    """The checker that the job asks for, and whether callers may go without it."""
+    """The checker that the job asks for, and whether callers may go without it; JobError for labels that it does not know."""
     from serving.app.settings import Safety
 
     wanted = job.serving
+    if wanted.checker == "opennsfw" and set(wanted.unsafe) != {"nsfw"}:
+        raise JobError(
+            f"serving.unsafe: got {list(wanted.unsafe)}; opennsfw knows the label nsfw alone: leave the field out, "
+            "or name another classifier in serving.checker"
+        )
     return Safety(
         enabled=wanted.safety != "off",
         optional=wanted.safety == "optional",

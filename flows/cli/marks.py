@@ -5,6 +5,8 @@ from typing import Annotated, Any
 
 import typer
 
+MOST_BYTES = 64 << 20
+
 
 def register(root: typer.Typer) -> None:
     root.command()(verify)
@@ -59,12 +61,22 @@ def authorities(file: Path) -> str:
 
 
 def bytes_of(file: Path) -> bytes:
+    """The content of a plain file: a pipe or a device would never end, a huge file would not fit."""
+    import os
+    import stat
+
     from flows.errors import JobError
 
     try:
-        return file.read_bytes()
+        with os.fdopen(os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as opened:
+            if not stat.S_ISREG(os.fstat(opened.fileno()).st_mode):
+                raise JobError(f"{file} is no plain file; name a picture")
+            content = opened.read(MOST_BYTES + 1)
     except OSError as error:
         raise JobError(f"{file} can not be read ({error.strerror}); name a file") from None
+    if len(content) > MOST_BYTES:
+        raise JobError(f"{file} is larger than {MOST_BYTES >> 20} MiB; name a picture as an app delivers it")
+    return content
 
 
 def verdict(marks: dict[str, Any]) -> str:

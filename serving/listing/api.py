@@ -9,23 +9,33 @@ OUTPUT = (
     ("images", "list of {url, content_type, width, height}", "The delivered pictures; these are billed, no others."),
     ("seed", "integer", "Seed of the first picture."),
     ("has_nsfw_concepts", "list of boolean", "One for each delivered picture."),
-    ("timings", "object", "Seconds spent, by stage."),
+    ("timings", "object", "Seconds spent, by stage: queue, inference, delivery."),
     ("prompt", "string", "The prompt that was used."),
     ("undelivered", "list of {index, reason}", "What was asked for, not delivered and not billed."),
 )
 # name, type, what it is; the first is the only one that a caller must send
 INPUT = (
     ("prompt", "string", "What the picture shows."),
-    ("image_size", "preset or {width, height}", "Size of the picture in pixels."),
+    ("image_size", "preset or {width, height}", "Size of the picture in pixels; at /image-to-image that of image_url if absent."),
     ("num_inference_steps", "integer", "Denoising steps."),
     ("guidance_scale", "number", "How closely the picture follows the prompt."),
     ("seed", "integer", "The same seed and input give the same picture; drawn at random if absent."),
     ("lora_scale", "number", "Strength of the trained style; zero is the base."),
-    ("num_images", "integer", "How many pictures; what is delivered of them is billed."),
-    ("enable_safety_checker", "boolean", "Whether the picture checker, where there is one, is on."),
+    ("num_images", "integer", "How many pictures"),
+    ("enable_safety_checker", "boolean", ""),
     ("output_format", "jpeg, png or webp", "File format."),
     ("sync_mode", "boolean", "Answer with data URIs instead of links."),
 )
+BILLED = {
+    "image": "each one that is delivered is one billable unit.",
+    "megapixel": "what is billed are the megapixels of those that are delivered.",
+    "request": "a request that delivers any is one billable unit.",
+}
+CHECKED = {
+    "off": "No effect: pictures are not checked, the prompt filter is always on.",
+    "optional": "Whether pictures are checked; what the checker flags is withheld and not billed.",
+    "required": "No effect: every picture is checked; what the checker flags is withheld and not billed.",
+}
 NEGATIVE = ("negative_prompt", "string", "What the picture should not show.")
 FROM_A_PICTURE = (
     ("image_url", "https link or data URI", "At /image-to-image, where it is needed: the picture to start from."),
@@ -49,7 +59,20 @@ def fields(settings: Mapping[str, Any] | None) -> tuple[tuple[str, str, str], ..
     """Those that every package has, and those of this package's pipeline."""
     pipeline = (settings or {}).get("pipeline") or {}
     negative = (NEGATIVE,) if pipeline.get("negative_prompt") else ()
-    return (INPUT[0], *negative, *INPUT[1:], *(FROM_A_PICTURE if pipeline.get("image_to_image") else ()))
+    known = {"num_images": f"How many pictures; {BILLED[unit(settings)]}", "enable_safety_checker": CHECKED[checking(settings)]}
+    always = tuple((name, kind, known.get(name, text)) for name, kind, text in INPUT)
+    return (always[0], *negative, *always[1:], *(FROM_A_PICTURE if pipeline.get("image_to_image") else ()))
+
+
+def unit(settings: Mapping[str, Any] | None) -> str:
+    """What one billable unit is: image, megapixel or request."""
+    return str(((settings or {}).get("billing") or {}).get("unit", "image"))
+
+
+def checking(settings: Mapping[str, Any] | None) -> str:
+    """off, optional or required, as a job says it."""
+    safety = (settings or {}).get("safety") or {}
+    return "off" if not safety.get("enabled") else "optional" if safety.get("optional") else "required"
 
 
 def defaults(documents: Mapping[str, Any]) -> dict[str, str]:
@@ -64,6 +87,7 @@ def defaults(documents: Mapping[str, Any]) -> dict[str, str]:
         "enable_safety_checker": "true",
         "output_format": "jpeg",
         "sync_mode": "false",
+        "strength": "0.85",
     }
     return shown | ({"image_size": f"{size['width']} x {size['height']}"} if size else {})
 
@@ -79,4 +103,8 @@ def bounds(settings: Mapping[str, Any] | None) -> dict[str, str]:
         "image_size": f"{sides}; area up to {limit['max_area']} pixels",
         "num_inference_steps": f"1 to {limit['max_steps']}",
         "num_images": f"1 to {limit['max_images']}",
+        "guidance_scale": "0 to 20",
+        "lora_scale": "0 to 2",
+        "seed": "0 to 4294967295",
+        "strength": "0.01 to 1",
     }

@@ -100,6 +100,8 @@ def test_an_empty_value_is_told_as_such(path: str, says: str) -> None:
     [
         ("dataset.held_out", 0.5, "job: dataset.held_out: got 0.5; wanted is: Folder of pictures"),
         ("base.components", {"vae": 1}, "job: base.components.vae: got 1; input should be a valid string"),
+        ("serving.default_size", 64, "job: serving.default_size: got 64; a list is wanted"),
+        ("serving.default_size", [64], "job: serving.default_size: got [64], too short; wanted is: Width and height"),
         ("serving.default_size", [64, 1], "job: serving.default_size.1: got 1; input should be greater than or equal to 16"),
     ],
 )
@@ -227,11 +229,13 @@ def test_the_command_prints_that_schema() -> None:
         ("dataset.path", "/nowhere", "dataset.path: got '/nowhere'; there is no such folder"),
         ("listing.sender", " ", "listing.sender: empty"),
         ("dataset.held_out", 3, "gate.min_held_out demands 20"),
-        ("serving.min_concurrency", 5, "min_concurrency"),
-        ("serving.machine_type", "toaster", "machine_type"),
+        ("serving.min_concurrency", 5, "serving: need 0 <= min_concurrency <= max_concurrency"),
+        ("serving.machine_type", "toaster", "serving: machine_type must be"),
         ("serving.default_size", [100, 96], "serving.default_size: got 100 x 96 for requests that name no size"),
         ("training.resolution", 1536, "training.resolution: got 1536 x 1536 for requests that name no size"),
         ("serving.warm_up", [[100, 96]], "serving.warm_up: got 100 x 96 to be drawn at the start"),
+        ("serving.unsafe", ["porn"], "serving.unsafe: got ['porn']; opennsfw knows the label nsfw alone"),
+        ("serving.max_waiting", 4, "serving.max_waiting: got 4; one caller gets three quarters of it"),
         ("serving.deny", ["..."], "serving: deny: got ('...',); deny holds '...', which has neither letter nor digit"),
     ],
 )

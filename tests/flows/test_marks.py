@@ -1,6 +1,7 @@
 """`lorasmith verify` and `lorasmith keys c2pa`: the free detector at home, and the way to a publisher's certificate."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +16,7 @@ from typer.testing import CliRunner
 
 from flows.c2pa_key import request_certificate
 from flows.cli.main import app
+from flows.cli.marks import MOST_BYTES
 from flows.errors import BadKey, JobError
 from serving.app.marking import Marker
 from serving.app.marking.certificate import CERTIFICATE_VARIABLE, KEY_VARIABLE
@@ -135,6 +137,16 @@ def test_asked_again_the_key_is_kept_and_the_request_is_new(home: Path) -> None:
     assert (first.new, second.new, second.key.read_bytes()) == (True, False, before)
     subject = load_pem_x509_csr(second.request.read_bytes()).subject
     assert subject.get_attributes_for_oid(NameOID.ORGANIZATION_NAME)[0].value == "Studio Two"
+
+
+def test_only_plain_files_of_a_pictures_size_are_read(tmp_path: Path) -> None:
+    pipe, huge = tmp_path / "pipe", tmp_path / "huge.jpg"
+    os.mkfifo(pipe)
+    with huge.open("wb") as file:
+        file.truncate(MOST_BYTES + 1)
+    for place, says in ((pipe, "is no plain file"), (Path("/dev/zero"), "is no plain file"), (huge, "is larger than 64 MiB")):
+        with pytest.raises(JobError, match=says):
+            ran("verify", place)
 
 
 def test_the_request_gets_a_certificate_that_signs(home: Path) -> None:

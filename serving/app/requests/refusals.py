@@ -1,8 +1,12 @@
 """Requests that can not be read are refused in fal's form: where, what and which kind, without an echo of what was sent."""
 
+from typing import Any
+
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+
+_SIZE_MESSAGE = 'Input should be sides in pixels, as {"width": 512, "height": 512}, or a preset where the app has any'
 
 
 def refuse_in_form(app: FastAPI) -> None:
@@ -14,7 +18,7 @@ def refuse_in_form(app: FastAPI) -> None:
 
 async def _invalid(_request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
-    return _refused(*({"loc": _place(item["loc"]), "msg": item["msg"], "type": item["type"]} for item in error.errors()))
+    return _refused(*({"loc": _place(item["loc"]), "msg": _message(item), "type": item["type"]} for item in error.errors()))
 
 
 async def _unparsed(_request: Request, _error: Exception) -> JSONResponse:
@@ -24,6 +28,11 @@ async def _unparsed(_request: Request, _error: Exception) -> JSONResponse:
 
 def _refused(*detail: dict[str, object]) -> JSONResponse:
     return JSONResponse({"detail": list(detail)}, 422)
+
+
+def _message(item: dict[str, Any]) -> str:
+    """pydantic's words, but where they speak of classes that a caller has never seen."""
+    return _SIZE_MESSAGE if item["type"] == "model_attributes_type" and "image_size" in item["loc"] else item["msg"]
 
 
 def _place(loc: tuple[str | int, ...]) -> list[str | int]:

@@ -143,7 +143,10 @@ class Output(FalBaseModel):  # type: ignore[misc]
         description="The delivered images, in the order of the request. What was withheld or failed is not among them.",
         examples=[[{"url": EXAMPLE_PICTURE, "content_type": "image/webp", "width": 32, "height": 32}]],
     )
-    timings: dict[str, float] = Field(description="Seconds spent.", examples=[{"inference": 1.2, "delivery": 0.1}])
+    timings: dict[str, float] = Field(
+        description="Seconds spent, by stage: waiting in this runner, drawing, and checking, marking and storing.",
+        examples=[{"queue": 0.0, "inference": 1.2, "delivery": 0.1}],
+    )
     seed: int = Field(description="The seed of the first image asked for.", examples=[42])
     has_nsfw_concepts: list[bool] = Field(
         description="For each image in `images`: whether it was flagged. Flagged images are withheld, so all are false.",
@@ -193,8 +196,8 @@ class Watermark(BaseModel):
     """The invisible watermark of a picture."""
 
     present: bool = Field(description="Whether the watermark was found.", examples=[True])
-    score: float = Field(description="How clearly it was found.", examples=[1.0])
-    threshold: float = Field(description="The score from which on it counts as found.", examples=[0.8])
+    score: float = Field(description="How clearly it was found.", examples=[5.9])
+    threshold: float = Field(description="The score from which on it counts as found.", examples=[5.6])
     package: str | None = Field(description="First digits of the hash of the package that drew it.", examples=[None])
 
 

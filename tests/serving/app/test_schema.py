@@ -55,6 +55,12 @@ def test_a_request_out_of_bounds_is_told_where(scripted: TestClient, change: dic
     assert (detail["loc"], detail["type"]) == (["body", *loc], kind)
 
 
+@pytest.mark.parametrize("size", ["square_hd", [32, 32], 512])
+def test_a_size_that_is_none_is_told_what_one_looks_like(scripted: TestClient, size: Any) -> None:
+    (detail,) = scripted.post("/", json={"prompt": "ok", "image_size": size}).json()["detail"]
+    assert '{"width": 512, "height": 512}' in detail["msg"]
+
+
 @pytest.mark.parametrize(
     "body", [b'{"prompt":"ok","guidance_scale":NaN}', b'{"prompt":"ok","lora_scale":Infinity}', b'{"prompt":"\\ud800"}']
 )

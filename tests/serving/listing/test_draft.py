@@ -5,15 +5,18 @@ import html
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from serving.listing.api import fields
 from serving.listing.draft import endpoint_of
 from serving.listing.errors import GalleryError, ListingError
+from serving.listing.facts import marking, safety
 from serving.listing.gallery import planned
 from serving.listing.lint import linted
 from serving.listing.pricing import MeasuredCost
+from serving.listing.render import mail_body
 from tests.serving.listing.material import TEXTS, bundle, dataset, drafted, evaluation, files_in, listing_in, release, settings
 
 
@@ -189,7 +192,37 @@ def test_api_table_is_the_schema_that_the_app_serves(draft: Path) -> None:
     for name in ("num_inference_steps", "guidance_scale", "lora_scale", "num_images", "output_format"):
         default = served.model_fields[name].default
         assert table[name].default == (default if isinstance(default, str) else f"{default:g}"), name
+    for name in ("guidance_scale", "lora_scale", "num_images", "seed"):
+        given = schema["properties"][name]
+        given = given if "minimum" in given else given["anyOf"][0]
+        assert table[name].bounds == f"{given['minimum']:g} to {given['maximum']:.10g}", name
     assert {row.name for row in listing_in(draft).api.output} == set(Output.model_fields)
+
+
+@pytest.mark.parametrize(
+    ("change", "name", "says"),
+    [
+        ({"billing": {"unit": "request"}}, "num_images", "a request that delivers any is one billable unit"),
+        ({"billing": {"unit": "megapixel"}}, "num_images", "megapixels of those that are delivered"),
+        ({"safety": {"enabled": False}}, "enable_safety_checker", "No effect: pictures are not checked"),
+        ({"safety": {"enabled": True, "optional": True}}, "enable_safety_checker", "Whether pictures are checked"),
+        ({"safety": {"enabled": True}}, "enable_safety_checker", "No effect: every picture is checked"),
+    ],
+)
+def test_the_api_table_says_what_this_package_does(change: dict[str, Any], name: str, says: str) -> None:
+    (text,) = [text for field, _, text in fields(settings() | change) if field == name]
+    assert says in text
+
+
+def test_safety_and_marking_are_told_once(tmp_path: Path) -> None:
+    told = release()
+    told["evidence"]["main"]["health"] |= {"safety": safety(settings()), "marking": marking(settings())}  # as the app's health does
+    drafted(tmp_path / "draft", release=told)
+    listing = listing_in(tmp_path / "draft")
+    texts = {"page": html.unescape((tmp_path / "draft" / "index.html").read_text(encoding="utf-8")), "mail": mail_body(listing)}
+    for name, text in texts.items():
+        for said in (listing.facts.safety, listing.facts.marking):
+            assert " ".join(text.split()).count(said) == 1, name
 
 
 def test_every_text_says_what_a_unit_is(tmp_path: Path) -> None:
