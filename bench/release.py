@@ -187,7 +187,9 @@ def alone(folder: Path) -> Iterator[int]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    process = subprocess.Popen([sys.executable, str(ROOT / "bench" / "toy.py"), str(port)], cwd=folder)
+    command = [sys.executable, str(ROOT / "bench" / "toy.py"), str(port)]
+    with (folder / "bare.log").open("ab") as log:  # the SDK lists every package there
+        process = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log)
     try:
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline and process.poll() is None:

@@ -1,6 +1,4 @@
-"""A fal.App that draws without a model: what bench/release.py deploys, and serves bare beside it. No torch, so only the way costs."""
-
-from __future__ import annotations
+"""A fal.App that draws without a model: what bench/release.py deploys, and serves bare beside it."""
 
 import base64
 import io
