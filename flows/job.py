@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 
+from flows.rollout import Rollout
 from training.config import CLIP, DINO, Recipe
 
 HUB_REF = re.compile(r"^(?:hf://)?(?P<repo>[A-Za-z0-9][\w.-]*/[\w.-]+)(?:@(?P<revision>[\w./-]+))?$")
@@ -222,6 +223,15 @@ class Serving(Part):
     log_prompts: bool = Field(False, description="Let the runner's log hold prompts")
 
 
+Volume = Annotated[float, Field(gt=0, le=1_000_000)]
+
+
+def ascending(volumes: tuple[float, float, float]) -> tuple[float, float, float]:
+    if not volumes[0] <= volumes[1] <= volumes[2]:
+        raise ValueError("must rise: at least, in the middle, at most")
+    return volumes
+
+
 class Listing(Part):
     title: str = Field(max_length=60)
     short_description: str = Field(max_length=160)
@@ -230,7 +240,15 @@ class Listing(Part):
     sender: str = Field("", description="From of the mail to fal; lint refuses it empty")
     recipient: str = Field("", description="To of the mail to fal; lint refuses it empty")
     support: str = Field("", description="Where users can reach you")
-    price_usd: float | None = Field(None, gt=0, description="Price asked for one billable unit; without it the price is left open")
+    price_usd: float | None = Field(
+        None, gt=0, description="Price asked for one billable unit; without it what is recommended, where a cost can be reckoned"
+    )
+    traffic: Annotated[tuple[Volume, Volume, Volume], AfterValidator(ascending)] = Field(
+        (20, 300, 5000), description="Requests a day that you expect at least, in the middle and at most, for the price advice"
+    )
+    images_per_request: float = Field(1.0, ge=1, le=64, description="Images that a request asks for on average")
+    margin: float = Field(0.3, ge=0, lt=0.9, description="Share of the price that shall be left over at middle traffic")
+    platform_share: float | None = Field(None, ge=0, lt=0.9, description="Share of the price that fal keeps, once it is agreed")
 
 
 class Evaluation(Part):
@@ -291,6 +309,7 @@ class Job(Part):
     listing: Listing
     evaluation: Evaluation = Evaluation()
     gate: Gate = Gate()
+    rollout: Rollout = Rollout()
 
 
 def job_schema() -> dict[str, Any]:

@@ -11,13 +11,13 @@ from prefect.cache_policies import NO_CACHE
 
 from flows.home import home
 from flows.job import Job
+from flows.price_basis import basis_of, texts_of
 from flows.progress import bar
 from flows.steps import SOURCE, told
 from flows.store import Artefact, file_digest, make, tree_digest
 from flows.targets import Target, open_platform
 from serving.listing.draft import draft_listing as draft
 from serving.listing.gallery import Shot, arguments_of, photographed, planned, unit_of
-from serving.listing.model import ListingTexts
 
 
 @task(name="draw-gallery", cache_policy=NO_CACHE)
@@ -50,12 +50,15 @@ def draft_listing(
     job: Job, release: dict[str, Any], package: Artefact, dataset: Artefact, bundle: Artefact, licences: Artefact, gallery: Artefact
 ) -> Artefact:
     """listing.json, page, card and the mail to fal, around the gallery; nothing is called."""
-    texts = ListingTexts(**job.listing.model_dump())
+    texts = texts_of(job)
+    settings = json.loads((package.path / "settings.json").read_text())
+    basis = basis_of(job, settings)
     verdict = json.loads((licences.path / "verdict.json").read_text())
     inputs = {
         "release": [release["package"], release["revision"], release["target"], release["urls"]],
         "materials": [gallery.key, bundle.key, dataset.key, verdict["hash"]],
         "texts": asdict(texts),
+        "basis": asdict(basis) if basis else None,
         "code": tree_digest(SOURCE / "serving" / "listing"),
     }
 
@@ -70,7 +73,8 @@ def draft_listing(
                 texts=texts,
                 shots=planned_shots(package, dataset, bundle),
                 gallery=gallery.path,
-                settings=json.loads((package.path / "settings.json").read_text()),
+                settings=settings,
+                basis=basis,
                 progress=lambda line: progress.update(0, note=line),
             )
         (out / "summary.json").write_text(json.dumps(summary, sort_keys=True) + "\n")

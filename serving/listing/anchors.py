@@ -58,7 +58,8 @@ def band(family: str, *, known: tuple[Anchor, ...] | None = None) -> Band | None
     """
     known = anchors() if known is None else known
     adapted = tuple(one for one in known if one.kind in ("lora", "style"))
-    near = tuple(one for one in adapted if one.family is not None and family.startswith(one.family))
+    names = sorted({one.family for one in known if one.family is not None and family.startswith(one.family)}, key=len)
+    near = tuple(one for one in adapted if names and one.family == names[-1])  # flux-2, not flux, for flux-2-klein
     chosen, note = (near, f"adapters on {family}") if len(near) >= LEAST else (adapted, "adapters on any base")
     if len(chosen) < LEAST:
         return None

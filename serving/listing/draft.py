@@ -28,7 +28,8 @@ from serving.listing.model import (
     Smoke,
     dumped,
 )
-from serving.listing.pricing import MeasuredCost, price
+from serving.listing.pricing import price
+from serving.listing.reckoning import RECEIPT, Basis, reckoned, reckoning_of
 
 RELEASE_FACTS = ("id", "app", "package", "verdict_hash", "revision", "target", "urls", "evidence", "created_at")
 CALLERS = {"caller": "a second account", "owner": "the owner’s own account"}
@@ -53,30 +54,35 @@ def draft_listing(
     gallery: Path,
     progress: Progress,
     settings: Mapping[str, Any] | None = None,
-    cost: MeasuredCost | None = None,
+    basis: Basis | None = None,
     date: datetime | None = None,
 ) -> dict[str, Any]:
     """Write listing.json, index.html, MODEL_CARD.md, about.md, llms.txt, request.eml, examples/ and receipts/ into `out`.
 
     `gallery` is the folder with the pictures of `shots` (gallery.photographed); nothing is called here. `settings` (the package's
-    settings.json) fills the bounds of the API table. `date` is the mail's Date; without it the mail client sets it. GalleryError
-    where pictures lack, DraftRefused (one line an error) where lint finds errors: then `out`, an empty folder, stays empty.
+    settings.json) fills the bounds of the API table. `basis` is what a price can be reckoned from: with it, PRICING.md and
+    pricing.svg are written too. `date` is the mail's Date; without it the mail client sets it. GalleryError where pictures lack,
+    DraftRefused (one line an error) where lint finds errors: then `out`, an empty folder, stays empty.
     """
     if out.exists() and any(out.iterdir()):
         raise ListingError(f"{out}: got a folder with files in it; a draft is written into an empty one")
     evaluation, manifest = (read(bundle / name) for name in ("evaluation.json", "manifest.json"))
     made = collected(shots, gallery=gallery, bundle=bundle)
-    documents: dict[str, Any] = {
-        "evaluation": evaluation,
-        "bundle": manifest,
-        "dataset": dict(dataset),
-        "verdict": dict(verdict),
-        "release": {key: release[key] for key in RELEASE_FACTS if key in release},
-        "gallery": {"calls": list(made.calls), "images": made.images, "units": made.units},
-    } | ({"settings": dict(settings)} if settings else {})
+    documents: dict[str, Any] = (
+        {
+            "evaluation": evaluation,
+            "bundle": manifest,
+            "dataset": dict(dataset),
+            "verdict": dict(verdict),
+            "release": {key: release[key] for key in RELEASE_FACTS if key in release},
+            "gallery": {"calls": list(made.calls), "images": made.images, "units": made.units},
+        }
+        | ({"settings": dict(settings)} if settings else {})
+        | ({RECEIPT: reckoned(basis)} if basis else {})
+    )
     files = made.files | {f"receipts/{name}.json": canonical(document) for name, document in documents.items()}
     documents = {name: json.loads(files[f"receipts/{name}.json"]) for name in documents}
-    listing = assembled(documents, files, made=made, texts=texts, cost=cost)
+    listing = assembled(documents, files, made=made, texts=texts)
     findings = lint.linted(listing, files)
     lint.refuse_errors(findings)
     progress("page, model card and mail")
@@ -98,15 +104,15 @@ def assembled(
     *,
     made: Examples,
     texts: ListingTexts,
-    cost: MeasuredCost | None,
 ) -> Listing:
     """The listing out of the receipts' documents, the gallery and the author's texts."""
     endpoint = endpoint_of(documents["release"])
     licence = licence_of(documents["verdict"])
+    reckoning = reckoning_of(documents[RECEIPT]) if RECEIPT in documents else None
     return Listing(
         endpoint_id=endpoint,
         metadata=metadata_of(endpoint, documents, texts, licence, made.examples[0].output.file),
-        pricing=price(texts.price_usd, cost, unit_of(documents.get("settings"))),
+        pricing=price(texts.price_usd, reckoning, unit_of(documents.get("settings"))),
         examples=made.examples,
         api=api_of(documents),
         facts=facts_of(documents),
@@ -176,6 +182,9 @@ def rendered(listing: Listing, files: Mapping[str, bytes], date: datetime | None
         "about.md": render.about(listing),
         "llms.txt": render.llms_txt(listing),
     }
+    if listing.pricing.reckoning:
+        curves = json.loads(files[f"receipts/{RECEIPT}.json"])["curves"]
+        texts |= {"PRICING.md": render.pricing(listing), "pricing.svg": render.pricing_plot(listing, curves)}
     written = {name: text.encode() for name, text in texts.items()}
     attached = {name: written[name] for name in ("index.html", "MODEL_CARD.md", "listing.json")}
     return written | {"request.eml": mail.composed(listing, render.mail_body(listing), attached, date=date)}

@@ -98,31 +98,29 @@ def cost(
     )
 
 
-def advise(work: Work, machine: Machine, scaling: Scaling, terms: Terms, band: Band | None) -> Advice:
-    """A price that covers its cost at middle traffic with the margin wanted, held within what comparable endpoints ask.
+def advise(work: Work, machine: Machine, scaling: Scaling, terms: Terms, band: Band | None, *, images: float = 1.0) -> Advice:
+    """A price of a unit of so many `images` that covers its cost at middle traffic with the margin wanted.
 
-    Never below the floor: where comparable endpoints are cheaper than that, a warning says so.
+    Held within what comparable endpoints ask, but never below the floor: where they are cheaper than that, a warning says so.
     """
     costs = {name: cost(volume, work, machine, scaling, terms) for name, volume in terms.traffic.items()}
     kept = 1.0 - terms.platform_share
     floor = costs["mid"].usd / kept
     wanted = costs["mid"].usd / max(kept - terms.margin, 0.01)
     held = min(max(wanted, band.low), band.high) if band else wanted
-    recommended = rounded_up(max(held, floor))
-    even = break_even(recommended, work, machine, scaling, terms)
-    ceiling = band.highest if band else None
+    each = rounded_up(max(held, floor) * images) / images  # of an image
     return Advice(
-        floor=rounded_up(floor),
-        recommended=recommended,
-        ceiling=ceiling,
-        break_even=even,
+        floor=rounded_up(floor * images),
+        recommended=rounded_up(each * images),
+        ceiling=band.highest * images if band else None,
+        break_even=break_even(each, work, machine, scaling, terms),
         costs=costs,
-        warnings=tuple(_warnings(recommended, floor, band, costs, kept)),
+        warnings=tuple(_warnings(each, band, costs, kept)),
     )
 
 
 def break_even(price: float, work: Work, machine: Machine, scaling: Scaling, terms: Terms) -> float | None:
-    """Requests a day from which on the price covers the cost of an image; None where no volume of VOLUMES does."""
+    """Requests a day from which on the price of an image covers the cost of an image; None where no volume of VOLUMES does."""
     earned = price * (1.0 - terms.platform_share)
     covered = [cost(volume, work, machine, scaling, terms).usd <= earned for volume in VOLUMES]
     first = next((number for number in range(len(VOLUMES)) if all(covered[number:])), None)
@@ -142,7 +140,7 @@ def rounded_up(amount: float) -> float:
     return round(math.ceil(round(amount / step, 9)) * step, 9)
 
 
-def _warnings(price: float, floor: float, band: Band | None, costs: dict[str, Cost], kept: float) -> Sequence[str]:
+def _warnings(price: float, band: Band | None, costs: dict[str, Cost], kept: float) -> Sequence[str]:
     said = []
     if band is None:
         said.append("No comparable endpoint is known: the price follows from the cost alone.")

@@ -184,10 +184,12 @@ def market(listing: Listing) -> Iterator[Finding]:
         yield warning("no-price", "pricing", "is left open; set listing.price_usd in the job to ask for one")
     if loses_money(listing.pricing):
         yield warning("price-below-cost", "pricing", listing.pricing.rationale)
+    for line in listing.pricing.reckoning.warnings if listing.pricing.reckoning else ():
+        yield warning("price-advice", "pricing", line)
 
 
 def figures(listing: Listing) -> Iterator[tuple[str, Figure]]:
-    """Every figure in facts and release, with its place."""
+    """Every figure in facts, release and pricing, with its place."""
 
     def walk(where: str, value: object) -> Iterator[tuple[str, Figure]]:
         if isinstance(value, Figure):
@@ -204,6 +206,7 @@ def figures(listing: Listing) -> Iterator[tuple[str, Figure]]:
 
     yield from walk("facts", listing.facts)
     yield from walk("release", listing.release)
+    yield from walk("pricing", listing.pricing)
 
 
 def statements(facts: Facts) -> Iterator[tuple[str, str]]:

@@ -75,14 +75,38 @@ class Metadata(Part):
     pinned: bool = False
 
 
-class Cost(Part):
-    """What one unit costs to make, in US dollars."""
+class Volume(Part):
+    """What a unit costs at a volume of requests, in US dollars, and what of it drawing, starts and idle runners take."""
 
-    gpu_seconds: float = Field(gt=0)
-    gpu_seconds_source: str = Field(min_length=1)
-    usd_per_second: float = Field(gt=0)
-    usd_per_second_source: str = Field(min_length=1)
-    usd_per_unit: float = Field(gt=0)
+    name: str
+    requests_a_day: Figure
+    usd: Figure
+    drawing: Figure
+    starting: Figure
+    idling: Figure
+    wait_p95: Figure = Field(description="Seconds until a runner is free that one caller in twenty waits longer than")
+
+
+class Anchor(Part):
+    """What a comparable endpoint asks for its unit."""
+
+    endpoint: str
+    unit: Literal["megapixel", "image"]
+    usd: Figure
+
+
+class Reckoning(Part):
+    """The sum behind a price: what a unit costs to make, and what comparable endpoints ask."""
+
+    floor: Figure = Field(description="Covers the cost at middle traffic, in US dollars")
+    recommended: Figure
+    ceiling: Figure | None
+    break_even: Figure | None = Field(description="Requests a day from which the recommended price covers the cost")
+    volumes: tuple[Volume, ...]
+    anchors: tuple[Anchor, ...]
+    anchors_as_of: str | None
+    assumptions: tuple[str, ...]
+    warnings: tuple[str, ...]
 
 
 class Pricing(Part):
@@ -90,10 +114,10 @@ class Pricing(Part):
     meaning: str = Field("one delivered image", description="What one unit is")
     unit_price_usd: float | None = None
     currency: Literal["USD"] = "USD"
-    basis: Literal["asked by the author", "break-even", "to be agreed"]
+    basis: Literal["asked by the author", "recommended", "to be agreed"]
     label: str = Field(description="As pages show it")
     rationale: str
-    cost: Cost | None = None
+    reckoning: Reckoning | None = None
 
 
 class Picture(Part):

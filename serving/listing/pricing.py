@@ -1,10 +1,9 @@
-"""What to ask for one unit: the author's word, a measured break-even, or an honest blank. Pure."""
+"""What to ask for one unit: the author's word, what the sum behind it advises, or an honest blank. Pure."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from serving.app.billing import BillingUnit
-from serving.listing.model import Cost, Pricing
+from serving.listing.model import Pricing, Reckoning
 
 MEANINGS: Mapping[BillingUnit, str] = {
     "image": "one delivered image",
@@ -18,64 +17,49 @@ FLAT: Mapping[BillingUnit, str] = {
 }
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class MeasuredCost:
-    """GPU seconds for one unit and the rate of the machine in US dollars a second; both say where they come from."""
-
-    gpu_seconds: float
-    gpu_seconds_source: str
-    usd_per_second: float
-    usd_per_second_source: str
-
-
-def price(asked_usd: float | None, measured: MeasuredCost | None, unit: BillingUnit = "image") -> Pricing:
-    """Price of one billable unit. Without the author's word or a measured cost it is null, never a guess."""
-    about = {"unit": unit, "meaning": MEANINGS[unit]}
-    cost = cost_of(measured) if measured else None
+def price(asked_usd: float | None, reckoning: Reckoning | None, unit: BillingUnit = "image") -> Pricing:
+    """Price of one billable unit. Without the author's word or a cost that could be reckoned it is null, never a guess."""
+    about = {"unit": unit, "meaning": MEANINGS[unit], "reckoning": reckoning}
     if asked_usd is not None:
-        rationale = f"Asked by the author. {compared(asked_usd, cost)}"
+        rationale = f"Asked by the author. {compared(asked_usd, reckoning)}"
         return Pricing(
-            **about, unit_price_usd=asked_usd, basis="asked by the author", label=dollars(asked_usd), rationale=rationale, cost=cost
+            **about, unit_price_usd=asked_usd, basis="asked by the author", label=dollars(asked_usd), rationale=rationale
         )
-    if cost is not None:
-        rationale = f"{derived(cost)} Idle runners, cold starts and margin are not in it: they are to be agreed with fal."
-        label = dollars(cost.usd_per_unit)
-        return Pricing(**about, unit_price_usd=cost.usd_per_unit, basis="break-even", label=label, rationale=rationale, cost=cost)
+    if reckoning is not None:
+        asked = float(reckoning.recommended.value)
+        rationale = f"{derived(reckoning)} {between(reckoning)}"
+        return Pricing(**about, unit_price_usd=asked, basis="recommended", label=dollars(asked), rationale=rationale)
     rationale = (
-        "No GPU time was measured for this release, so there is no cost to base a price on yet. "
+        "No GPU time is known for this release, neither measured nor forecast, so there is no cost to base a price on yet. "
         f"One unit is {MEANINGS[unit]}. {FLAT[unit]}"
     )
     return Pricing(**about, basis="to be agreed", label="To be agreed", rationale=rationale)
 
 
-def cost_of(measured: MeasuredCost) -> Cost:
-    """GPU seconds times rate, in US dollars a unit."""
-    return Cost(
-        gpu_seconds=measured.gpu_seconds,
-        gpu_seconds_source=measured.gpu_seconds_source,
-        usd_per_second=measured.usd_per_second,
-        usd_per_second_source=measured.usd_per_second_source,
-        usd_per_unit=round(measured.gpu_seconds * measured.usd_per_second, 6),
-    )
-
-
 def loses_money(pricing: Pricing) -> bool:
-    """True where the price asked is below what a unit costs to make."""
-    return pricing.cost is not None and pricing.unit_price_usd is not None and pricing.unit_price_usd < pricing.cost.usd_per_unit
+    """True where the price asked is below what a unit costs at middle traffic."""
+    floor = pricing.reckoning.floor.value if pricing.reckoning else None
+    return floor is not None and pricing.unit_price_usd is not None and pricing.unit_price_usd < floor
 
 
-def compared(asked_usd: float, cost: Cost | None) -> str:
-    if cost is None:
-        return "No GPU time was measured for this release, so no cost stands beside it."
-    side = "above" if asked_usd >= cost.usd_per_unit else "BELOW"
-    return f"That is {side} break-even: {derived(cost)}"
+def compared(asked_usd: float, reckoning: Reckoning | None) -> str:
+    if reckoning is None:
+        return "No GPU time is known for this release, so no cost stands beside it."
+    side = "above" if asked_usd >= reckoning.floor.value else "BELOW"
+    return f"That is {side} its floor: {derived(reckoning)}"
 
 
-def derived(cost: Cost) -> str:
-    return (
-        f"{cost.gpu_seconds:g} GPU seconds a unit ({cost.gpu_seconds_source}) at ${cost.usd_per_second:g} a second "
-        f"({cost.usd_per_second_source}) cost {dollars(cost.usd_per_unit)}."
-    )
+def derived(reckoning: Reckoning) -> str:
+    costs = ", ".join(f"{one.usd.text} at {one.requests_a_day.text}" for one in reckoning.volumes)
+    return f"A unit costs {costs} requests a day, by forecast; {reckoning.floor.text} covers it in the middle."
+
+
+def between(reckoning: Reckoning) -> str:
+    """How the advice lies among comparable prices."""
+    if not reckoning.anchors:
+        return "No comparable price is known."
+    prices = sorted(reckoning.anchors, key=lambda one: one.usd.value)
+    return f"Comparable endpoints ask {prices[0].usd.text} to {prices[-1].usd.text} (read {reckoning.anchors_as_of})."
 
 
 def dollars(amount: float) -> str:

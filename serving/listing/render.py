@@ -16,6 +16,7 @@ import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from PIL import Image
 
+from serving.listing.curves import Curve, sensitivity
 from serving.listing.model import Example, Listing
 
 INLINE_SIDE = 640  # pixels; larger pictures travel in the page as a smaller JPEG, so that the page fits into a mail
@@ -94,6 +95,17 @@ def llms_txt(listing: Listing) -> str:
 def mail_body(listing: Listing) -> str:
     """The letter itself, plain text."""
     return plain().get_template("request.txt.j2").render(**context(listing))
+
+
+def pricing(listing: Listing) -> str:
+    """PRICING.md, for the author alone: the sum behind the price."""
+    return markdown().get_template("PRICING.md.j2").render(**context(listing), reckoning=listing.pricing.reckoning)
+
+
+def pricing_plot(listing: Listing, curves: Mapping[str, Curve]) -> str:
+    """pricing.svg: cost of a unit over volume, with the price that is asked."""
+    title = f"Cost of a unit of {listing.metadata.display_name}, US dollars"
+    return sensitivity(curves, price=listing.pricing.unit_price_usd, title=title)
 
 
 def front_matter(listing: Listing) -> dict[str, Any]:

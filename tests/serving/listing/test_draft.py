@@ -15,7 +15,6 @@ from serving.listing.errors import GalleryError, ListingError
 from serving.listing.facts import marking, safety
 from serving.listing.gallery import planned
 from serving.listing.lint import linted
-from serving.listing.pricing import MeasuredCost
 from serving.listing.render import mail_body
 from tests.serving.listing.material import TEXTS, bundle, dataset, drafted, evaluation, files_in, listing_in, release, settings
 
@@ -47,11 +46,9 @@ def test_receipts_are_files_beside_the_listing(draft: Path) -> None:
         assert hashlib.sha256((draft / receipt.path).read_bytes()).hexdigest() == receipt.sha256
 
 
-def test_author_price_and_measured_cost_reach_the_page(tmp_path: Path) -> None:
-    cost = MeasuredCost(gpu_seconds=3.0, gpu_seconds_source="bench", usd_per_second=0.001, usd_per_second_source="rates")
-    drafted(tmp_path / "draft", texts=replace(TEXTS, price_usd=0.03), cost=cost)
+def test_the_author_s_price_reaches_the_page(tmp_path: Path) -> None:
+    drafted(tmp_path / "draft", texts=replace(TEXTS, price_usd=0.03))
     assert "$0.03" in (tmp_path / "draft" / "index.html").read_text(encoding="utf-8")
-    assert listing_in(tmp_path / "draft").pricing.cost is not None
 
 
 def test_without_settings_bounds_and_safety_are_not_guessed(tmp_path: Path) -> None:
