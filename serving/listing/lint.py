@@ -3,14 +3,14 @@
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Iterator, Mapping, Sequence
 
 from serving.listing.errors import DraftRefused
 from serving.listing.facts import at, marking, safety
+from serving.listing.findings import Finding, error, warning
 from serving.listing.model import Facts, Figure, Listing, Part
 from serving.listing.pricing import loses_money
+from serving.listing.wording import worded
 
 CATEGORIES = frozenset(
     {
@@ -28,22 +28,11 @@ CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 ALLOWED_VERDICTS = ("allow", "duties")
 
-Level = Literal["error", "warning"]
+MAX_PICTURE_BYTES, LEAST_SIDE = 4 << 20, 32
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Finding:
-    code: str
-    level: Level
-    where: str
-    message: str
-
-    def __str__(self) -> str:
-        return f"{self.where}: {self.message} [{self.code}]"
-
-
-def linted(listing: Listing, files: Mapping[str, bytes]) -> tuple[Finding, ...]:
-    """All findings, errors first; `files` are those beside the listing, by relative path."""
+def linted(listing: Listing, files: Mapping[str, bytes], others: Sequence[Listing] = ()) -> tuple[Finding, ...]:
+    """All findings, errors first; `files` are those beside the listing, by relative path; `others` the author's other listings."""
     rules = (
         texts(listing),
         contact(listing),
@@ -52,6 +41,7 @@ def linted(listing: Listing, files: Mapping[str, bytes]) -> tuple[Finding, ...]:
         pictures(listing, files),
         rights(listing),
         market(listing),
+        alone(listing, others),
     )
     found = [finding for rule in rules for finding in rule]
     return tuple(sorted(found, key=lambda finding: finding.level != "error"))
@@ -78,6 +68,7 @@ def texts(listing: Listing) -> Iterator[Finding]:
             yield error("placeholder", where, f"still says {found[0]!r}; write the real text")
         if found := CONTROL.search(text):
             yield error("control-character", where, f"holds {found[0]!r}; write it on one line")
+        yield from worded(where, text)
 
 
 def contact(listing: Listing) -> Iterator[Finding]:
@@ -141,6 +132,13 @@ def pictures(listing: Listing, files: Mapping[str, bytes]) -> Iterator[Finding]:
             if picture and (content is None or hashlib.sha256(content).hexdigest() != picture.sha256):
                 state = "missing" if content is None else "not the file that was made"
                 yield error("example", f"examples[{index}].{role}", f"{picture.file} is {state}; draft again")
+            elif picture and content and len(content) > MAX_PICTURE_BYTES:
+                size = f"{len(content) / 2**20:.1f} MiB, more than {MAX_PICTURE_BYTES >> 20}"
+                yield warning("large-picture", f"examples[{index}].{role}", f"{picture.file} has {size}; ask the app for JPEG")
+            elif picture and min(picture.width, picture.height) < LEAST_SIDE:
+                yield warning(
+                    "small-picture", f"examples[{index}].{role}", f"is {picture.width} x {picture.height} pixels; nobody sees much"
+                )
         if not example.alt.strip():
             yield error("no-alt", f"examples[{index}].alt", "is empty; say what the picture shows")
 
@@ -188,6 +186,17 @@ def market(listing: Listing) -> Iterator[Finding]:
         yield warning("price-advice", "pricing", line)
 
 
+def alone(listing: Listing, others: Sequence[Listing]) -> Iterator[Finding]:
+    """A title or a description that another listing of the author has already: callers could not tell them apart."""
+    for other in others:
+        if other.endpoint_id == listing.endpoint_id:
+            continue
+        for where in ("display_name", "description"):
+            mine, theirs = getattr(listing.metadata, where), getattr(other.metadata, where)
+            if " ".join(mine.casefold().split()) == " ".join(theirs.casefold().split()):
+                yield error("duplicate", where, f"is that of {other.endpoint_id} too; say what sets this one apart")
+
+
 def figures(listing: Listing) -> Iterator[tuple[str, Figure]]:
     """Every figure in facts, release and pricing, with its place."""
 
@@ -217,11 +226,3 @@ def statements(facts: Facts) -> Iterator[tuple[str, str]]:
     yield "facts.marking", facts.marking
     for index, line in enumerate(facts.limits):
         yield f"facts.limits[{index}]", line
-
-
-def error(code: str, where: str, message: str) -> Finding:
-    return Finding(code=code, level="error", where=where, message=message)
-
-
-def warning(code: str, where: str, message: str) -> Finding:
-    return Finding(code=code, level="warning", where=where, message=message)

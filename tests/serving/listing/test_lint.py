@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 
 from serving.listing.errors import DraftRefused
-from serving.listing.lint import Finding, Level, linted, refuse_errors
+from serving.listing.findings import Finding, Level
+from serving.listing.lint import linted, refuse_errors
 from serving.listing.model import dumped, parsed
+from serving.listing.sarif import sarif
 from tests.serving.listing.material import drafted, files_in, listing_in, release, verdict
 
 OTHER_HASH = "0" * 64
@@ -43,6 +45,12 @@ def test_good_draft_has_only_warnings_and_they_are_true(draft: Path) -> None:
         ("metadata/description", "Lorem ipsum dolor", "placeholder"),
         ("metadata/description", "What it is for: <describe here>", "placeholder"),
         ("metadata/tags", ["tbd"], "placeholder"),
+        ("metadata/description", "The best clay on the market.", "claim"),
+        ("metadata/description", "Officially endorsed clay.", "claim"),
+        ("metadata/description", "Clay in 2 seconds.", "no-receipt"),
+        ("metadata/description", "Clay for $0.01.", "no-receipt"),
+        ("metadata/description", "Clay, 40 % cheaper.", "no-receipt"),
+        ("metadata/tags", ["uncensored"], "unsafe-word"),
         ("metadata/category", "text-to-picture", "category"),
         ("contact/sender", "", "empty"),
         ("contact/recipient", "  ", "empty"),
@@ -106,3 +114,22 @@ def test_refused_draft_leaves_the_folder_empty(tmp_path: Path, changes: dict[str
     with pytest.raises(DraftRefused, match=says):
         drafted(out, **changes)
     assert list(out.iterdir()) == []
+
+
+def test_another_listing_of_the_author_may_not_say_the_same(draft: Path) -> None:
+    mine = listing_in(draft)
+    same = mine.model_copy(update={"endpoint_id": "studio/other"})
+    found = linted(mine, files_in(draft), others=[mine, same])
+    assert [(one.code, one.where) for one in found if one.level == "error"] == [
+        ("duplicate", "display_name"),
+        ("duplicate", "description"),
+    ]
+
+
+def test_sarif_holds_every_finding_once(draft: Path) -> None:
+    findings = linted(listing_in(draft), files_in(draft))
+    log = sarif(findings, version="1")["runs"][0]
+    assert [result["ruleId"] for result in log["results"]] == [finding.code for finding in findings]
+    rules = [rule["id"] for rule in log["tool"]["driver"]["rules"]]
+    assert all(rules[result["ruleIndex"]] == result["ruleId"] for result in log["results"])
+    assert len({result["partialFingerprints"]["finding/v1"] for result in log["results"]}) == len(findings)
