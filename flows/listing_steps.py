@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +80,16 @@ def draft_listing(
         (out / "summary.json").write_text(json.dumps(summary, sort_keys=True) + "\n")
 
     return told("listing", make(home(), "listing", inputs, write))
+
+
+@task(name="lay-out-listing", cache_policy=NO_CACHE)
+def lay_out_listing(draft: Artefact, app: str, target: Target) -> Artefact:
+    """The author's copy of the listing, with the words that they edited there."""
+    from flows.listing_desk import desk, lay_out, tell
+
+    laid = lay_out(draft.path, desk(home(), target, app))
+    tell(laid)
+    return replace(draft, path=laid.place)
 
 
 def planned_shots(package: Artefact, dataset: Artefact, bundle: Artefact) -> Sequence[Shot]:

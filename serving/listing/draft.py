@@ -27,6 +27,7 @@ from serving.listing.model import (
     Release,
     Smoke,
     dumped,
+    parsed,
 )
 from serving.listing.pricing import price
 from serving.listing.reckoning import RECEIPT, Basis, reckoned, reckoning_of
@@ -96,6 +97,14 @@ def draft_listing(
         "warnings": [str(finding) for finding in findings],
         "listing_sha256": hashlib.sha256(files["listing.json"]).hexdigest(),
     }
+
+
+def redrafted(document: Mapping[str, Any], files: Mapping[str, bytes], *, others: Sequence[Listing] = ()) -> dict[str, bytes]:
+    """All files of a draft whose words were edited: every text rendered again. DraftRefused where lint finds errors."""
+    listing = parsed(json.dumps(document))
+    beside = {name: content for name, content in files.items() if name.startswith(("examples/", "receipts/"))}
+    lint.refuse_errors(lint.linted(listing, beside, others))
+    return {**files, **rendered(listing, beside, None)}
 
 
 def assembled(

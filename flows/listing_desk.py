@@ -1,0 +1,195 @@
+"""The author's copy of a listing: HOME/listings/TARGET/APP. Words edited there survive every new draft; nothing else is edited."""
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from flows.errors import JobError
+from flows.progress import say
+from flows.store import locked
+
+if TYPE_CHECKING:
+    from serving.listing.findings import Finding
+    from serving.listing.model import Listing
+
+State = Literal["sent", "answered", "listed", "refused"]
+DRAFT, EARLIER, MARKS, CHANGES = ".draft.json", ".earlier.json", "marks.jsonl", "CHANGES.md"
+OWN = (DRAFT, EARLIER, MARKS, CHANGES)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Laid:
+    """What a new draft did to the author's copy; each line is for the author's eyes."""
+
+    place: Path
+    conflicts: tuple[str, ...]
+    ignored: tuple[str, ...]
+
+
+def desk(home: Path, target: str, app: str) -> Path:
+    return home / "listings" / target / app
+
+
+def lay_out(draft: Path, place: Path) -> Laid:
+    """Bring a draft to the author's copy, with the words that they edited there; a copy that is not there is made.
+
+    Raises DraftRefused where the edited words do not pass lint: then the copy stays as it is.
+    """
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with locked(place.with_name(f".{place.name}.lock")):
+        restore(place)
+        drafted = json.loads((draft / "listing.json").read_text(encoding="utf-8"))
+        files = contents(draft)
+        if not place.exists():
+            swap(place, files | {DRAFT: files["listing.json"]})
+            return Laid(place=place, conflicts=(), ignored=())
+        return _merged(place, drafted, files)
+
+
+def render(place: Path) -> Laid:
+    """The copy's pages again, after listing.json was edited by hand."""
+    with locked(place.with_name(f".{place.name}.lock")):
+        restore(place)
+        require(place)
+        return _merged(place, json.loads((place / DRAFT).read_text(encoding="utf-8")), contents(place))
+
+
+def tell(laid: Laid) -> None:
+    """Say what the merge of the author's words met."""
+    for line in laid.conflicts:
+        say(f"  conflict: {line}")
+    for where in laid.ignored:
+        say(f"  not kept: {where} was edited by hand; it is read from what was measured")
+
+
+def findings(place: Path) -> "tuple[Finding, ...]":
+    """Lint of the copy as it stands, beside the author's other listings."""
+    from serving.listing.lint import linted
+
+    require(place)
+    return linted(listing_in(place), contents(place), others=others(place))
+
+
+def changelog_of(place: Path) -> str:
+    """What changed since the release before this one; JobError where there was none."""
+    from serving.listing.diff import changelog
+    from serving.listing.model import parsed
+
+    require(place)
+    if not (place / EARLIER).is_file():
+        raise JobError(f"{place.name}: there is no earlier listing to compare with; this is the first one")
+    return changelog(parsed((place / EARLIER).read_text(encoding="utf-8")), listing_in(place))
+
+
+def mark(place: Path, state: State, *, note: str = "") -> dict[str, str]:
+    """Write down by hand how far the listing is; the line that was added."""
+    require(place)
+    line = {
+        "state": state,
+        "at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "note": " ".join(note.split()),
+        "package": listing_in(place).release.package,
+    }
+    with locked(place.with_name(f".{place.name}.lock")), (place / MARKS).open("a", encoding="utf-8") as file:
+        file.write(json.dumps(line, ensure_ascii=False) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    return line
+
+
+def marks(place: Path) -> list[dict[str, str]]:
+    """Oldest first."""
+    path = place / MARKS
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line] if path.is_file() else []
+
+
+def require(place: Path) -> None:
+    if not (place / "listing.json").is_file():
+        raise JobError(f"{place.name}: no listing is there ({place}); `lorasmith listing draft job.yaml` makes one")
+
+
+def listing_in(place: Path) -> "Listing":
+    from serving.listing.model import parsed
+
+    return parsed((place / "listing.json").read_text(encoding="utf-8"))
+
+
+def others(place: Path) -> list["Listing"]:
+    """The author's other listings on the same platform."""
+    found = [folder for folder in sorted(place.parent.iterdir()) if folder != place and not folder.name.startswith(".")]
+    return [listing_in(folder) for folder in found if (folder / "listing.json").is_file()]
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Every file of a listing by its relative path, without what the desk keeps beside."""
+    files = {path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+    return {name: content for name, content in files.items() if name not in OWN}
+
+
+def _merged(place: Path, drafted: Mapping[str, Any], files: Mapping[str, bytes]) -> Laid:
+    from serving.listing.draft import redrafted
+    from serving.listing.errors import ListingError
+    from serving.listing.merge import merged
+    from serving.listing.model import dumped, parsed
+
+    before = json.loads((place / DRAFT).read_text(encoding="utf-8"))
+    try:
+        mine = json.loads((place / "listing.json").read_text(encoding="utf-8"))
+        result = merged(before=before, mine=mine, drafted=drafted)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ListingError(
+            f"{place / 'listing.json'} is not a listing any more ({' '.join(str(error).split())}); "
+            "undo the edit, or remove the folder and draft again"
+        ) from None
+    draft_text = dumped(parsed(json.dumps(drafted)))
+    as_it_is = result.document == drafted == json.loads(files["listing.json"])
+    made = dict(files) if as_it_is else redrafted(result.document, files, others=others(place))
+    kept = {name: (place / name).read_bytes() for name in OWN if (place / name).is_file()} | {DRAFT: draft_text.encode()}
+    kept |= {name: content for name, content in contents(place).items() if name not in made and name not in before_files(place)}
+    if before["release"]["package"] != drafted["release"]["package"]:
+        kept[EARLIER] = (place / "listing.json").read_bytes()
+        kept[CHANGES] = _changes(kept[EARLIER], made["listing.json"])
+    swap(place, made | kept)
+    return Laid(place=place, conflicts=tuple(str(one) for one in result.conflicts), ignored=result.ignored)
+
+
+def _changes(earlier: bytes, now: bytes) -> bytes:
+    from serving.listing.diff import changelog
+    from serving.listing.model import parsed
+
+    return changelog(parsed(earlier.decode()), parsed(now.decode())).encode()
+
+
+def before_files(place: Path) -> set[str]:
+    """Files that the draft brought, which go with it: pictures and receipts; what else lies there is the author's."""
+    return {name for name in contents(place) if name.startswith(("examples/", "receipts/"))}
+
+
+def swap(place: Path, files: Mapping[str, bytes]) -> None:
+    """Put a folder of these files in the place of the one there; `restore` mends what a kill in between leaves."""
+    scratch = Path(tempfile.mkdtemp(prefix=f".{place.name}-", dir=place.parent))
+    for name, content in files.items():
+        path = scratch / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    aside = place.with_name(f".{place.name}.old")
+    if place.exists():
+        place.rename(aside)
+    scratch.rename(place)
+    shutil.rmtree(aside, ignore_errors=True)
+
+
+def restore(place: Path) -> None:
+    """After a kill: the copy as it was before, or as it is now; what was half-made is removed."""
+    aside = place.with_name(f".{place.name}.old")
+    if aside.exists() and not place.exists():
+        aside.rename(place)
+    shutil.rmtree(aside, ignore_errors=True)
+    for half in place.parent.glob(f".{place.name}-*"):
+        shutil.rmtree(half)

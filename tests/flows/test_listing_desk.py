@@ -1,0 +1,140 @@
+"""The author's copy of a listing: edited words survive, figures do not, and no kill leaves half of it."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from flows.cli.main import app
+from flows.errors import JobError
+from flows.listing_desk import changelog_of, contents, desk, findings, lay_out, mark, marks, render, swap
+from serving.listing.errors import DraftRefused, ListingError
+from tests.serving.listing.material import drafted, listing_in, release
+
+
+@pytest.fixture(scope="module")
+def draft(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("made") / "draft"
+    drafted(out)
+    return out
+
+
+@pytest.fixture(scope="module")
+def later(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The draft of another package, of a longer prompt limit."""
+    out = tmp_path_factory.mktemp("later") / "draft"
+    drafted(out, release=release() | {"package": "34" * 32, "revision": "r-later"})
+    return out
+
+
+@pytest.fixture
+def place(tmp_path: Path, draft: Path) -> Path:
+    return lay_out(draft, desk(tmp_path, "sandbox", "clay")).place
+
+
+def edited(place: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    document = json.loads((place / "listing.json").read_text())
+    change(document)
+    (place / "listing.json").write_text(json.dumps(document))
+
+
+def test_the_first_copy_is_the_draft(place: Path, draft: Path) -> None:
+    assert contents(place) == contents(draft)
+
+
+def test_edited_words_reach_every_text_and_survive_the_next_draft(place: Path, later: Path) -> None:
+    edited(place, lambda document: document["metadata"].update(description="Clay, by a careful hand."))
+    assert render(place).ignored == ()
+    for name in ("index.html", "MODEL_CARD.md", "llms.txt", "request.eml"):
+        assert "Clay, by a careful hand." in (place / name).read_text(), name
+    lay_out(later, place)
+    assert listing_in(place).metadata.description == "Clay, by a careful hand."
+    assert listing_in(place).release.package == "34" * 32
+    assert "From package `121212121212` to `343434343434`" in changelog_of(place)
+
+
+def test_the_same_draft_again_changes_nothing(place: Path, draft: Path) -> None:
+    edited(place, lambda document: document["examples"][0].update(alt="a fox of clay"))
+    render(place)
+    before = contents(place)
+    lay_out(draft, place)
+    assert contents(place) == before
+
+
+def test_edited_figures_come_back_and_are_named(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    edited(place, lambda document: document["facts"]["evaluation"]["relative"].update(value=-0.9))
+    laid = render(place)
+    assert laid.ignored == ("facts/evaluation/relative/value",)
+    assert listing_in(place).facts.evaluation.relative.value != -0.9
+
+
+@pytest.mark.parametrize(("words", "fault"), [("The best clay.", DraftRefused), ("x" * 200, DraftRefused)])
+def test_words_that_lint_refuses_leave_the_pages_as_they_were(place: Path, words: str, fault: type[Exception]) -> None:
+    page = (place / "index.html").read_bytes()
+    edited(place, lambda document: document["metadata"].update(description=words))
+    with pytest.raises(fault):
+        render(place)
+    assert (place / "index.html").read_bytes() == page
+    assert json.loads((place / "listing.json").read_text())["metadata"]["description"] == words
+
+
+def test_a_file_that_is_no_listing_any_more_is_said(place: Path, draft: Path) -> None:
+    (place / "listing.json").write_text("{")
+    with pytest.raises(ListingError, match="is not a listing any more"):
+        lay_out(draft, place)
+
+
+def test_what_the_author_put_beside_it_stays(place: Path, later: Path) -> None:
+    (place / "notes.txt").write_text("call them on Monday")
+    mark(place, "sent", note="to  the\nteam")
+    lay_out(later, place)
+    assert (place / "notes.txt").read_text() == "call them on Monday"
+    assert [(line["state"], line["note"], line["package"]) for line in marks(place)] == [("sent", "to the team", "12" * 32)]
+
+
+@pytest.mark.parametrize("moment", ["before", "between", "after"])
+def test_a_kill_in_the_middle_of_a_swap_loses_nothing(place: Path, draft: Path, moment: str) -> None:
+    """The three moments that a kill can leave: scratch beside, copy set aside, copy replaced and the old one not yet removed."""
+    edited(place, lambda document: document["metadata"].update(description="Kept."))
+    scratch, aside = place.with_name(f".{place.name}-abc"), place.with_name(f".{place.name}.old")
+    shutil.copytree(draft, scratch)
+    if moment == "between":
+        place.rename(aside)
+    if moment == "after":
+        shutil.copytree(draft, aside)
+    lay_out(draft, place)
+    assert listing_in(place).metadata.description == "Kept."
+    assert sorted(path.name for path in place.parent.iterdir()) == [f".{place.name}.lock", place.name]
+
+
+def test_two_listings_may_not_say_the_same(place: Path, draft: Path) -> None:
+    other = place.with_name("other")
+    edited_files = contents(draft)
+    document = json.loads(edited_files["listing.json"])
+    document["endpoint_id"] = "studio/other"
+    swap(other, edited_files | {"listing.json": json.dumps(document).encode()})
+    assert {one.code for one in findings(place) if one.level == "error"} == {"duplicate"}
+
+
+def test_commands(tmp_path: Path, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LORASMITH_HOME", str(tmp_path))
+
+    def ran(*arguments: str) -> Any:
+        return CliRunner().invoke(app, ["listing", *arguments])
+
+    assert "0 errors" in ran("lint", "clay", "--sarif", str(tmp_path / "lint.sarif")).stdout
+    assert json.loads((tmp_path / "lint.sarif").read_text())["version"] == "2.1.0"
+    assert "listed" in ran("mark", "clay", "listed", "--note", "thanks").stdout
+    assert str(place) in ran("render", "clay").stdout
+    for arguments, says in (
+        (("diff", "clay"), "no earlier listing"),
+        (("lint", "none"), "no listing is there"),
+        (("mark", "clay", "x"), "say sent"),
+    ):
+        result = ran(*arguments)
+        assert isinstance(result.exception, JobError)
+        assert says in str(result.exception)
