@@ -237,6 +237,9 @@ class Listing(Part):
     short_description: str = Field(max_length=160)
     category: str = "text-to-image"
     tags: tuple[str, ...] = ()
+    prompts: tuple[Annotated[str, Field(min_length=1, max_length=500)], ...] = Field(
+        (), max_length=4, description="Prompts of the gallery that you choose; the others are chosen by how they cover the dataset"
+    )
     sender: str = Field("", description="From of the mail to fal; lint refuses it empty")
     recipient: str = Field("", description="To of the mail to fal; lint refuses it empty")
     support: str = Field("", description="Where users can reach you")
@@ -310,6 +313,9 @@ class Job(Part):
     evaluation: Evaluation = Evaluation()
     gate: Gate = Gate()
     rollout: Rollout = Rollout()
+    budget_usd: float | None = Field(
+        None, gt=0, description="What a deploy and its tests may cost by the forecast; one that would cost more is not begun"
+    )
 
 
 def job_schema() -> dict[str, Any]:

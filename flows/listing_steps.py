@@ -17,19 +17,22 @@ from flows.steps import SOURCE, told
 from flows.store import Artefact, file_digest, make, tree_digest
 from flows.targets import Target, open_platform
 from serving.listing.draft import draft_listing as draft
-from serving.listing.gallery import Shot, arguments_of, photographed, planned, unit_of
+from serving.listing.gallery import photographed, unit_of
+from serving.listing.planning import Shot, arguments_of, planned
 
 
 @task(name="draw-gallery", cache_policy=NO_CACHE)
-def draw_gallery(release: dict[str, Any], package: Artefact, dataset: Artefact, bundle: Artefact, target: Target) -> Artefact:
+def draw_gallery(
+    job: Job, release: dict[str, Any], package: Artefact, dataset: Artefact, bundle: Artefact, target: Target
+) -> Artefact:
     """Pictures from the deployed app. Its calls are billed, so they are made once for a revision, whatever the texts say."""
-    shots = planned_shots(package, dataset, bundle)
+    shots = planned_shots(job, package, dataset, bundle)
     inputs = {
         "package": release["package"],
         "revision": release["revision"],
         "target": target,
         "calls": [arguments_of(shot) for shot in shots],
-        "code": file_digest(SOURCE / "serving" / "listing" / "gallery.py"),
+        "code": [file_digest(SOURCE / "serving" / "listing" / name) for name in ("gallery.py", "planning.py")],
     }
 
     def draw(out: Path) -> None:
@@ -71,7 +74,7 @@ def draft_listing(
                 verdict=verdict,
                 dataset=json.loads((dataset.path / "manifest.json").read_text()),
                 texts=texts,
-                shots=planned_shots(package, dataset, bundle),
+                shots=planned_shots(job, package, dataset, bundle),
                 gallery=gallery.path,
                 settings=settings,
                 basis=basis,
@@ -92,7 +95,8 @@ def lay_out_listing(draft: Artefact, app: str, target: Target) -> Artefact:
     return replace(draft, path=laid.place)
 
 
-def planned_shots(package: Artefact, dataset: Artefact, bundle: Artefact) -> Sequence[Shot]:
+def planned_shots(job: Job, package: Artefact, dataset: Artefact, bundle: Artefact) -> Sequence[Shot]:
     """What the gallery shows: prompts, seeds and sizes."""
     paths = (bundle.path / "evaluation.json", dataset.path / "manifest.json", package.path / "settings.json")
-    return planned(*(json.loads(path.read_text()) for path in paths))
+    evaluation, manifest, settings = (json.loads(path.read_text()) for path in paths)
+    return planned(evaluation, manifest, settings, pinned=job.listing.prompts)

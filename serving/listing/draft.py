@@ -13,7 +13,7 @@ from serving.listing.api import api_of
 from serving.listing.errors import ListingError
 from serving.listing.examples import Examples, collected
 from serving.listing.facts import facts_of, figure
-from serving.listing.gallery import Progress, Shot, unit_of
+from serving.listing.gallery import Progress, unit_of
 from serving.listing.licence import licence_of
 from serving.listing.model import (
     Contact,
@@ -29,6 +29,7 @@ from serving.listing.model import (
     dumped,
     parsed,
 )
+from serving.listing.planning import Shot
 from serving.listing.pricing import price
 from serving.listing.reckoning import RECEIPT, Basis, reckoned, reckoning_of
 
@@ -123,6 +124,7 @@ def assembled(
         metadata=metadata_of(endpoint, documents, texts, licence, made.examples[0].output.file),
         pricing=price(texts.price_usd, reckoning, unit_of(documents.get("settings"))),
         examples=made.examples,
+        pinned=texts.prompts,
         api=api_of(documents),
         facts=facts_of(documents),
         licence=licence,

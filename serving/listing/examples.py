@@ -11,8 +11,9 @@ from typing import Any
 from PIL import Image, UnidentifiedImageError
 
 from serving.listing.errors import GalleryError
-from serving.listing.gallery import CALLS, Shot, arguments_of, as_png, one_line
+from serving.listing.gallery import CALLS, as_png, one_line
 from serving.listing.model import Example, Picture
+from serving.listing.planning import Shot, arguments_of
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,16 +41,30 @@ def collected(shots: Sequence[Shot], *, gallery: Path, bundle: Path) -> Examples
     if [call["arguments"] for call in calls] != [arguments_of(asked) for asked in shots]:
         raise GalleryError(f"{gallery}: these pictures were made for other prompts, seeds or sizes; make the gallery again")
     files: dict[str, bytes] = {}
+    outputs = [delivered_of(files, gallery / call["file"], f"examples/{call['file']}") for call in calls]
+    made = list(zip(shots, calls, outputs, strict=True))
+    bases = {(asked.prompt, asked.seed): output for asked, _, output in made if asked.role == "base"}
     examples = []
-    for asked, call in zip(shots, calls, strict=True):
-        output = delivered_of(files, gallery / call["file"], f"examples/{call['file']}")
+    for asked, call, output in made:
+        if asked.role == "base":
+            continue
         name = call["file"].removesuffix(".png")
         beside = {role: picture_of(files, bundle / file, f"examples/{name}-{role}.png") for role, file in sides(asked)}
+        if asked.role == "pair" and "base" not in beside and (asked.prompt, asked.seed) in bases:
+            beside["base"] = bases[asked.prompt, asked.seed]
         shown = {key: value for key, value in call["arguments"].items() if key != "sync_mode"}
-        alt = f"Made by the deployed adapter for the prompt “{one_line(asked.prompt)}”, seed {asked.seed}"
-        examples.append(Example(input=shown, output=output, seed=asked.seed, alt=alt, **beside))
+        told: dict[str, Any] = {"alt": alt_of(asked), "role": asked.role, "strength": asked.strength}
+        examples.append(Example(input=shown, output=output, seed=asked.seed, **told, **beside))
     receipts = tuple({key: value for key, value in call.items() if key != "file"} for call in calls)
     return Examples(examples=tuple(examples), files=files, calls=receipts)
+
+
+def alt_of(asked: Shot) -> str:
+    """What a picture is, for somebody who does not see it; the author may say it better."""
+    made = f"for the prompt “{one_line(asked.prompt)}”, seed {asked.seed}"
+    if asked.strength is not None:
+        return f"Made by the deployed adapter at strength {asked.strength:g} {made}"
+    return f"Made by the deployed adapter {made}"
 
 
 def sides(asked: Shot) -> Iterator[tuple[str, str]]:

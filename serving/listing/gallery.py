@@ -10,7 +10,6 @@ import io
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -18,6 +17,7 @@ from PIL import Image, UnidentifiedImageError
 
 from serving.app.billing import BillingUnit, Delivered, units_for
 from serving.listing.errors import GalleryError
+from serving.listing.planning import Shot, arguments_of
 
 DATA_URI = re.compile(r"data:image/[\w.+-]+;base64,(?P<payload>[A-Za-z0-9+/=\s]+)\Z")
 MAX_PIXELS = 4096 * 4096
@@ -42,61 +42,6 @@ Call = Callable[[dict[str, Any]], Called]
 Progress = Callable[[str], None]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Shot:
-    """One prompt and seed to ask the app for, with what the evaluation has for them (paths in the bundle)."""
-
-    prompt: str
-    seed: int
-    size: tuple[int, int] | None = None
-    base: str | None = None
-    real: str | None = None
-
-
-def planned(
-    evaluation: Mapping[str, Any],
-    dataset: Mapping[str, Any],
-    settings: Mapping[str, Any] | None,
-    *,
-    prompts: int = 4,
-    seeds: int = 2,
-) -> tuple[Shot, ...]:
-    """Held-out prompts in the evaluation's order, filled up from the dataset; the first seed is the evaluation's own."""
-    held_out = {picture["caption"]: picture for picture in dataset.get("pictures", ()) if picture["split"] == "held_out"}
-    samples: dict[str, Mapping[str, Any]] = {}
-    for sample in evaluation.get("samples", ()):
-        samples.setdefault(sample["prompt"], sample)
-    names = [name for name in dict.fromkeys((*samples, *held_out)) if name][:prompts]
-    return tuple(
-        shot(name, step, samples.get(name, {}), held_out.get(name, {}), settings) for name in names for step in range(seeds)
-    )
-
-
-def shot(prompt: str, step: int, sample: Mapping[str, Any], picture: Mapping[str, Any], settings: Mapping[str, Any] | None) -> Shot:
-    """The base stands beside it only on the evaluation's own seed, and only where the app can draw at the same size."""
-    size, asked_for = size_to_ask(picture.get("bucket"), settings)
-    paired = step == 0 and asked_for
-    return Shot(
-        prompt=prompt,
-        seed=sample.get("seed", 0) + step,
-        size=size,
-        base=sample.get("base") if paired else None,
-        real=sample.get("real") if paired else None,
-    )
-
-
-def size_to_ask(bucket: Sequence[int] | None, settings: Mapping[str, Any] | None) -> tuple[tuple[int, int] | None, bool]:
-    """(width, height) to name in the call, None where the app's default is right; and whether that is the evaluation's size."""
-    if bucket is None or settings is None:
-        return None, True
-    (height, width), default, limit = bucket, settings["default_size"], settings["limits"]
-    if (width, height) == (default["width"], default["height"]):
-        return None, True
-    sides = all(limit["min_side"] <= side <= limit["max_side"] and side % limit["multiple"] == 0 for side in (width, height))
-    allowed = sides and width * height <= limit["max_area"]
-    return ((width, height) if allowed else None), allowed
-
-
 def unit_of(settings: Mapping[str, Any] | None) -> BillingUnit:
     """What one unit of a package is, by its settings."""
     unit: BillingUnit = ((settings or {}).get("billing") or {}).get("unit", "image")
@@ -119,19 +64,13 @@ def photographed(shots: Sequence[Shot], *, out: Path, call: Call, progress: Prog
         arguments = arguments_of(asked)
         called = call(arguments)
         pictures, units = delivered(called, asked, unit)
-        file = f"{index:02d}-{slug(asked.prompt)}.png"
+        file = f"{index:02d}-{asked.role}-{slug(asked.prompt)}.png"
         (out / file).write_bytes(payload(called.body["images"][0], file))  # as delivered: its marks are part of it
         sha256 = hashlib.sha256(as_png(pictures[0])[0]).hexdigest()  # of the pixels: marks are signed anew each time
         calls.append(
             {"arguments": arguments, "status": 200, "images": len(pictures), "units": units, "sha256": sha256, "file": file}
         )
     (out / CALLS).write_text(json.dumps({"calls": calls}, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-
-
-def arguments_of(asked: Shot) -> dict[str, Any]:
-    """The request: one picture, lossless, in the answer itself."""
-    size = {"image_size": dict(zip(("width", "height"), asked.size, strict=True))} if asked.size else {}
-    return {"prompt": asked.prompt, "seed": asked.seed, "num_images": 1, "output_format": "png", "sync_mode": True, **size}
 
 
 def delivered(called: Called, asked: Shot, unit: BillingUnit = "image") -> tuple[list[Image.Image], int]:

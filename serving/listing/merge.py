@@ -75,7 +75,9 @@ def _put(document: dict[str, Any], where: str, value: Any) -> None:
 
 
 def _name(example: Document) -> str:
-    return f"{example['input'].get('prompt')}#{example['seed']}"
+    asked = example["input"]
+    strength = f"@{asked['lora_scale']}" if "lora_scale" in asked else ""
+    return f"{asked.get('prompt')}#{example['seed']}{strength}"
 
 
 def _wordless(document: Document) -> dict[str, Any]:

@@ -26,6 +26,7 @@ class ListingTexts:
     recipient: str = ""
     support: str = ""
     price_usd: float | None = None
+    prompts: tuple[str, ...] = ()
 
 
 class Part(BaseModel):
@@ -128,12 +129,17 @@ class Picture(Part):
 
 
 class Example(Part):
-    """One call of the deployed app; base and real stand beside it where the evaluation has the same prompt (and seed)."""
+    """One call of the deployed app. pair: base and real picture stand beside it where there are such; strength: one of a strip;
+
+    trigger: without the word that calls the style; hard: what the adapter gained least on.
+    """
 
     input: dict[str, Scalar | dict[str, int]]
     output: Picture
     seed: int
     alt: str
+    role: Literal["pair", "strength", "trigger", "hard"] = "pair"
+    strength: float | None = Field(None, description="lora_scale, where it was not the app's default")
     base: Picture | None = None
     real: Picture | None = None
 
@@ -276,6 +282,7 @@ class Listing(Part):
     metadata: Metadata
     pricing: Pricing
     examples: tuple[Example, ...]
+    pinned: tuple[str, ...] = Field((), description="Prompts that the author chose; the others were chosen by coverage")
     api: Api
     facts: Facts
     licence: Licence

@@ -134,8 +134,11 @@ def context(listing: Listing) -> dict[str, Any]:
         "licence": listing.licence,
         "release": listing.release,
         "pricing": listing.pricing,
-        "compared": [example for example in listing.examples if example.base],
-        "others": [example for example in listing.examples if not example.base],
+        "compared": [example for example in listing.examples if example.role == "pair" and example.base],
+        "others": [example for example in listing.examples if example.role == "pair" and not example.base],
+        "strengths": [example for example in listing.examples if example.role == "strength"],
+        "untriggered": [example for example in listing.examples if example.role == "trigger"],
+        "hard": [example for example in listing.examples if example.role == "hard"],
         "snippets": snippets(listing),
     }
 

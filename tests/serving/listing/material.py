@@ -13,8 +13,9 @@ from typing import Any
 from PIL import Image, ImageDraw
 
 from serving.listing.draft import draft_listing
-from serving.listing.gallery import photographed, planned
+from serving.listing.gallery import photographed
 from serving.listing.model import Listing, ListingTexts, parsed
+from serving.listing.planning import planned
 
 NAMES = ("red fox", "green apple", "slice of cake", "sleepy cat", "blue whale", "paper boat")
 SIDE = 48

@@ -13,8 +13,8 @@ from serving.listing.api import fields
 from serving.listing.draft import endpoint_of
 from serving.listing.errors import GalleryError, ListingError
 from serving.listing.facts import marking, safety
-from serving.listing.gallery import planned
 from serving.listing.lint import linted
+from serving.listing.planning import planned
 from serving.listing.render import mail_body
 from tests.serving.listing.material import TEXTS, bundle, dataset, drafted, evaluation, files_in, listing_in, release, settings
 
@@ -24,7 +24,8 @@ def test_everything_is_there(draft: Path) -> None:
     assert {"listing.json", "index.html", "MODEL_CARD.md", "about.md", "llms.txt", "request.eml"} <= names
     receipts = ("evaluation", "bundle", "dataset", "verdict", "release", "settings", "gallery")
     assert {name for name in names if name.startswith("receipts/")} == {f"receipts/{name}.json" for name in receipts}
-    assert len([name for name in names if name.startswith("examples/")]) == 16  # 8 of the app, 4 of the base, 4 real
+    made = [name for name in names if name.startswith("examples/")]
+    assert len(made) == 12 + 8 + 4 + 4 + 4  # pairs, their bases by the app, strengths; the evaluation's bases and real pictures
 
 
 def test_second_draft_is_byte_identical(draft: Path, tmp_path: Path) -> None:
@@ -35,10 +36,10 @@ def test_second_draft_is_byte_identical(draft: Path, tmp_path: Path) -> None:
 def test_summary_counts_what_was_called(tmp_path: Path) -> None:
     lines: list[str] = []
     summary = drafted(tmp_path / "draft", prompts=3, seeds=1, progress=lines.append)
-    assert (summary["images"], summary["units"], summary["calls"]) == (3, 3, 3)
+    assert (summary["images"], summary["units"], summary["calls"]) == (7, 7, 7)  # three pairs and four strengths
     assert summary["endpoint_id"] == "studio/clay"
     assert summary["listing_sha256"] == hashlib.sha256((tmp_path / "draft" / "listing.json").read_bytes()).hexdigest()
-    assert lines[0] == "example 1 of 3: red fox"
+    assert lines[0].startswith("example 1 of 7: ")
 
 
 def test_receipts_are_files_beside_the_listing(draft: Path) -> None:

@@ -11,50 +11,21 @@ from PIL.PngImagePlugin import PngInfo
 from serving.app.billing import BillingUnit
 from serving.listing.errors import GalleryError
 from serving.listing.examples import collected
-from serving.listing.gallery import as_png, decoded, delivered, photographed, planned, size_to_ask, unit_of
-from tests.serving.listing.material import NAMES, SIDE, Answer, Call, app, bundle, data_uri, dataset, drawn, evaluation, settings
+from serving.listing.gallery import as_png, decoded, delivered, photographed, unit_of
+from serving.listing.planning import planned
+from tests.serving.listing.material import SIDE, Answer, Call, app, bundle, data_uri, dataset, drawn, evaluation, settings
 
-SHOTS = planned(evaluation(), dataset(), settings(), prompts=1, seeds=1)
-
-
-def test_prompts_are_held_out_and_seeds_fixed() -> None:
-    shots = planned(evaluation(), dataset(), settings())
-    assert [(shot.prompt, shot.seed) for shot in shots] == [(name, seed) for name in NAMES[:4] for seed in (7, 8)]
-
-
-def test_base_stands_beside_its_own_seed_only() -> None:
-    shots = planned(evaluation(), dataset(), settings())
-    assert [shot.base is not None for shot in shots] == [True, False] * 4
-
-
-def test_too_few_samples_are_filled_up_from_held_out_captions() -> None:
-    few = evaluation() | {"samples": evaluation()["samples"][:1]}
-    shots = planned(few, dataset(), settings(), seeds=1)
-    assert [shot.prompt for shot in shots] == list(NAMES[:4])
-    assert [shot.base is not None for shot in shots] == [True, False, False, False]
-
-
-@pytest.mark.parametrize(
-    ("bucket", "expected"),
-    [
-        (None, (None, True)),
-        ([SIDE, SIDE], (None, True)),
-        ([32, 64], ((64, 32), True)),
-        ([16, 96], (None, False)),
-        ([40, 64], (None, False)),
-    ],
-)
-def test_size_is_named_where_the_app_allows_it(bucket: list[int] | None, expected: tuple[Any, bool]) -> None:
-    assert size_to_ask(bucket, settings()) == expected
+SHOTS = planned(evaluation(), dataset(), settings(), prompts=1, seeds=1)[:1]
 
 
 def test_images_are_counted_from_decoded_files(tmp_path: Path) -> None:
     shots = planned(evaluation(), dataset(), settings())
     photographed(shots, out=tmp_path / "gallery", call=app, progress=lambda line: None)
     made = collected(shots, gallery=tmp_path / "gallery", bundle=bundle(tmp_path / "b"))
-    assert (made.images, made.units, len(made.calls)) == (8, 8, 8)
+    assert (made.images, made.units) == (len(shots), len(shots)) == (len(made.calls),) * 2
     assert sorted(made.files) == sorted({picture.file for e in made.examples for picture in (e.output, e.base, e.real) if picture})
     assert {(e.output.width, e.output.height) for e in made.examples} == {(SIDE, SIDE)}
+    assert all(example.base is not None for example in made.examples if example.role == "pair")
     assert all(e.seed == e.input["seed"] and "sync_mode" not in e.input for e in made.examples)
 
 
@@ -126,9 +97,9 @@ def test_an_old_package_bills_by_image() -> None:
 
 def test_missing_sample_of_the_bundle_is_one_clear_line(tmp_path: Path) -> None:
     folder = bundle(tmp_path / "b")
-    (folder / "samples" / "base_00.png").unlink()
+    (folder / str(SHOTS[0].base)).unlink()
     photographed(SHOTS, out=tmp_path / "gallery", call=app, progress=lambda line: None)
-    with pytest.raises(GalleryError, match=r"sample samples/base_00.png is not readable"):
+    with pytest.raises(GalleryError, match=r"sample samples/base_\d+.png is not readable"):
         collected(SHOTS, gallery=tmp_path / "gallery", bundle=folder)
 
 

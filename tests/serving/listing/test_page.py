@@ -71,7 +71,7 @@ def test_nothing_sticks_out_sideways(address: str, tmp_path: Path, width: int) -
     inner, scroll, tabs, broken, images = found.groups()
     assert (inner, scroll) == (str(width), str(width))
     assert tabs == "111"  # each tab shows one snippet
-    assert (broken, images) == ("0", "20")
+    assert (broken, images) == ("0", "36")  # the mosaic, twelve pairs with four real pictures, four strengths
 
 
 def test_console_is_silent(address: str, tmp_path: Path) -> None:
