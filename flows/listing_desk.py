@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from flows.errors import JobError
-from flows.progress import say
+from flows.progress import bar, say
 from flows.store import locked
 
 if TYPE_CHECKING:
+    from flows.targets import Target
     from serving.listing.findings import Finding
     from serving.listing.model import Listing
+    from serving.listing.remake import Remade
 
 State = Literal["sent", "answered", "listed", "refused"]
 DRAFT, EARLIER, MARKS, CHANGES = ".draft.json", ".earlier.json", "marks.jsonl", "CHANGES.md"
@@ -85,6 +87,28 @@ def changelog_of(place: Path) -> str:
     if not (place / EARLIER).is_file():
         raise JobError(f"{place.name}: there is no earlier listing to compare with; this is the first one")
     return changelog(parsed((place / EARLIER).read_text(encoding="utf-8")), listing_in(place))
+
+
+def remade_of(place: Path, target: "Target") -> "tuple[Remade, ...]":
+    """The gallery's calls made again at the deployed app, which is billed."""
+    from flows.targets import open_platform
+    from serving.listing.gallery import unit_of
+    from serving.listing.remake import remade
+
+    require(place)
+    files = contents(place)
+    calls = json.loads(files["receipts/gallery.json"])["calls"]
+    settings = json.loads(files["receipts/settings.json"]) if "receipts/settings.json" in files else None
+    listing = listing_in(place)
+    with bar("gallery") as progress, open_platform(target) as platform:
+        return remade(
+            listing,
+            calls,
+            files,
+            call=lambda arguments: platform.call(listing.release.app, arguments, key="caller"),
+            progress=lambda line: progress.update(0, note=line),
+            unit=unit_of(settings),
+        )
 
 
 def mark(place: Path, state: State, *, note: str = "") -> dict[str, str]:

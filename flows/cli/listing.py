@@ -81,6 +81,26 @@ def diff(name: App, target: Where = "sandbox") -> None:
 
 
 @app.command()
+def verify(name: App, target: Where = "sandbox", yes: Yes = False) -> None:
+    """Ask the deployed app for every picture of the gallery again, which is billed, and compare. Exit code 1 where any differs.
+
+    Example: lorasmith listing verify emoji-3d
+    """
+    from flows.cli.publish import ask_before_cost
+    from flows.listing_desk import remade_of
+
+    ask_before_cost(target, yes)
+    found = remade_of(place_of(name, target), target)
+    for one in found:
+        if not one.same:
+            far = "another size" if one.difference is None else f"off by at most {one.difference} of 255"
+            print(f"differs  {one.prompt!r}, seed {one.seed}: {far}")
+    print(f"{sum(one.same for one in found)} of {len(found)} pictures are the same, pixel by pixel")
+    if not all(one.same for one in found):
+        raise typer.Exit(1)
+
+
+@app.command()
 def mark(
     name: App,
     state: Annotated[str, typer.Argument(help="sent, answered, listed or refused.")],

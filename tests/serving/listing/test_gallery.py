@@ -1,6 +1,7 @@
 """Examples come from the deployed app; what it delivers is decoded, and what it bills must be that."""
 
 import io
+import json
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,21 @@ from serving.listing.errors import GalleryError
 from serving.listing.examples import collected
 from serving.listing.gallery import as_png, decoded, delivered, photographed, unit_of
 from serving.listing.planning import planned
-from tests.serving.listing.material import SIDE, Answer, Call, app, bundle, data_uri, dataset, drawn, evaluation, settings
+from serving.listing.remake import remade
+from tests.serving.listing.material import (
+    SIDE,
+    Answer,
+    Call,
+    app,
+    bundle,
+    data_uri,
+    dataset,
+    drawn,
+    evaluation,
+    files_in,
+    listing_in,
+    settings,
+)
 
 SHOTS = planned(evaluation(), dataset(), settings(), prompts=1, seeds=1)[:1]
 
@@ -106,3 +121,18 @@ def test_missing_sample_of_the_bundle_is_one_clear_line(tmp_path: Path) -> None:
 def test_no_held_out_prompt_is_one_clear_line(tmp_path: Path) -> None:
     with pytest.raises(GalleryError, match="no held-out prompt"):
         photographed((), out=tmp_path, call=app, progress=lambda line: None)
+
+
+def test_a_gallery_made_again_is_the_same_or_says_how_far_it_is(draft: Path) -> None:
+    listing, files = listing_in(draft), files_in(draft)
+    calls = json.loads(files["receipts/gallery.json"])["calls"]
+    again = remade(listing, calls, files, call=app, progress=lambda line: None)
+    assert len(again) == len(calls)
+    assert all(one.same and one.difference == 0 for one in again)
+
+    def other(arguments: dict[str, Any]) -> Answer:
+        return Answer(body={"images": [{"url": data_uri(drawn(arguments["prompt"], arguments["seed"] + 100, "adapter"))}]})
+
+    changed = remade(listing, calls, files, call=other, progress=lambda line: None)
+    assert not any(one.same for one in changed)
+    assert max(one.difference or 0 for one in changed) > 50
