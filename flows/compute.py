@@ -12,6 +12,7 @@ from flows.errors import StepFailed
 from flows.progress import Bar, say
 
 GRACE_SECONDS = 8.0
+NOT_HANDED_ON = ("FAL_", "LORASMITH_SMOKE", "LORASMITH_REGISTRY", "LORASMITH_C2PA")
 
 
 def launch_trainer(arguments: Sequence[str], *, events: Path, log: Path, bar: Bar) -> None:
@@ -47,10 +48,10 @@ def cpu_flag() -> tuple[str, ...]:
 
 
 def child_environment() -> Mapping[str, str]:
-    """Ours, less the platform's keys: no child of ours needs them. Modules that lie in the folder of the caller are not ours."""
+    """Ours, less keys and the registry's password: no child of ours needs them. Modules in the caller's folder are not ours."""
     root = str(Path(__file__).resolve().parent.parent)
     paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("FAL_", "LORASMITH_SMOKE"))}
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(NOT_HANDED_ON)}
     python = {"PYTHONPATH": os.pathsep.join(paths), "PYTHONSAFEPATH": "1", "PYTHONUNBUFFERED": "1"}
     return kept | python | {"TOKENIZERS_PARALLELISM": "false"}
 

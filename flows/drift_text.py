@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from flows.recheck import ways_on
+
 
 def as_markdown(rows: list[dict[str, Any]]) -> str:
     """One line a release or base, those to be reviewed first, and below what changed of each, clause by clause."""
@@ -18,6 +20,8 @@ def as_markdown(rows: list[dict[str, Any]]) -> str:
         if not row["changes"]:
             lines += ["- the terms are again those that were accepted; a person has to read what had changed:"]
             lines += [f"  - {_md(text)}" for text in row["waits_for"]]
+        if row["app"] and row["state"] == "re-review":
+            lines += ["", f"Read the report, then {ways_on(row['app'], row['target'])}"]
     return "\n".join(lines) + "\n"
 
 

@@ -5,6 +5,7 @@ FlowError
 ├── BadKey              a key that is missing, loose, broken or of another kind (2)
 ├── LicenceBlocked      the gate said no (3)
 ├── GateRejected        the adapter is not good enough (4)
+├── NotReady            what a deploy needs is not there, found before anything costs (the code of the first finding)
 └── StepFailed          a child process ended badly (its own code)
 """
 
@@ -27,6 +28,12 @@ class LicenceBlocked(FlowError):
 
 class GateRejected(FlowError):
     exit_code = 4
+
+
+class NotReady(FlowError):
+    def __init__(self, message: str, exit_code: int) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
 
 
 class StepFailed(FlowError):

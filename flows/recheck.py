@@ -92,7 +92,9 @@ def accept(name: str, target: Target, *, by: str, reason: str) -> str:
         kept = _kept(review["verdict"])
         if kept is None or not rights.is_allowed(json.loads(kept.read_text())):
             text = f"{name} on {target}: its licences bar it now, which nobody can accept"
-            raise LicenceBlocked(f"{text}; stop serving it (fal apps delete), or train on another base")
+            raise LicenceBlocked(
+                f"{text}; stop serving it (lorasmith retire {name} --target {target} --reason TEXT), or train on another base"
+            )
         read = {"needed": False, "accepted": review["verdict"], "by": by, "reason": reason}
         registry.advance(release["id"], "live", review=review | read)
     return str(review["verdict"])
@@ -104,7 +106,13 @@ def require_reviewed(release: Mapping[str, Any]) -> None:
     if review.get("needed"):
         first = next(iter(review.get("changes", ())), "its verdict changed")
         text = f"{release['app']} on {release['target']} waits for a review since {review['as_of']}: {first}"
-        raise LicenceBlocked(f"{text}; read the report, then lorasmith license reviewed {release['app']} --by NAME --reason TEXT")
+        raise LicenceBlocked(f"{text}; read the report, then {ways_on(release['app'], release['target'])}")
+
+
+def ways_on(app: str, target: str) -> str:
+    """What a person can do once the report is read."""
+    go_on, stop = f"lorasmith license reviewed {app} --by NAME --reason TEXT", f"lorasmith retire {app} --reason TEXT"
+    return f"{go_on} --target {target}, or take it down: {stop} --target {target}"
 
 
 def target_named(name: str | None) -> Target | None:

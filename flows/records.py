@@ -40,14 +40,14 @@ def record_run(
     """Write and return `last_run` as contracts have it: found work counts too."""
     evaluation = json.loads((bundle.path / "evaluation.json").read_text())
     gallery = json.loads((listing.path / "summary.json").read_text())
-    smoke = [release["evidence"][environment] for environment in ("candidate", "main")]
+    called = calls_of(release["evidence"])
     run = {
         "run": f"{job.name}-{uuid.uuid4().hex[:8]}",
         "app": release["app"],
         "revision": release["revision"],
         "unit": job.serving.billing_unit,
-        "images": sum(part["images"] for part in smoke) + gallery["images"],
-        "units": sum(part["units"] for part in smoke) + gallery["units"],
+        "images": sum(part["images"] for part in called) + gallery["images"],
+        "units": sum(part["units"] for part in called) + gallery["units"],
         "loss": {"base": evaluation["loss"]["base"], "adapter": evaluation["loss"]["adapter"]},
         "verdict": json.loads((licences.path / "verdict.json").read_text())["verdict"],
         "package": release["package"],
@@ -64,6 +64,13 @@ def record_run(
     write_json(folder / f"{run['run']}.json", run)
     write_json(folder / "last.json", run)
     return run
+
+
+def calls_of(evidence: Mapping[str, Any]) -> list[Mapping[str, int]]:
+    """Images and units of a release's rollout: smoke tests, golden prompts, and the same ones asked of what was live."""
+    found = [evidence.get(part) or {} for part in ("candidate", "main", "golden", "after_rollback")]
+    found.append((evidence.get("budget") or {}).get("live") or {})
+    return [part for part in found if "units" in part]
 
 
 def last_run() -> dict[str, Any] | None:

@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 from pydantic_core import to_jsonable_python
 
-from flows import papers, rights, views
+from flows import papers, preflight, rights, rollout, turns, views
 from flows.acceleration import accelerated, require_possible
 from flows.champion import champion_of
 from flows.compute import launch_trainer
@@ -21,11 +22,11 @@ from flows.gating import require_accepted
 from flows.home import home
 from flows.job import Job
 from flows.progress import bar, say
-from flows.records import write_json
 from flows.settings import app_settings, require_usable
+from flows.signing import sign_package, signers
 from flows.sizing import needs_of, require_machine
 from flows.store import Artefact, digest, file_digest, make, tree_digest
-from flows.targets import Target, at_present, job_file, open_platform, registry_url
+from flows.targets import Target, at_present, keep_job, open_platform, registry_url
 
 if TYPE_CHECKING:
     from training.gate import GateDecision
@@ -177,33 +178,45 @@ def package_app(job: Job, bundle: Artefact, licences: Artefact) -> Artefact:
                 out=out,
             )
 
-    return told("package", make(home(), "package", inputs, build))
+    package = make(home(), "package", inputs, build)
+    sign_package(package, build)
+    return told("package", package)
 
 
 @task(name="deploy-app", cache_policy=NO_CACHE)
-def deploy_app(job: Job, package: Artefact, bundle: Artefact, licences: Artefact, target: Target) -> dict[str, Any]:
-    """Candidate, smoke test as another caller, promote; the release row. Nothing happens where the package is live already."""
+def deploy_app(
+    job: Job, package: Artefact, bundle: Artefact, licences: Artefact, target: Target, *, again: bool = False
+) -> dict[str, Any]:
+    """Candidate, smoke test as another caller, golden prompts, promote; the release row. Nothing happens where it is live."""
     from serving.release.deploy import publish_package
+    from serving.release.lease import held
     from serving.release.package import load_package
     from serving.release.registry import Registry
-    from serving.release.smoke import SmokePlan
 
-    verdict = json.loads((licences.path / "verdict.json").read_text())
-    prompts = [sample["prompt"] for sample in json.loads((bundle.path / "evaluation.json").read_text())["samples"]]
-    golden = [{"prompt": prompts[0], "seed": 1}]
-    plan = SmokePlan(arguments=golden, images=min(2, job.serving.max_images), unit=job.serving.billing_unit)
-    with bar("deploy") as progress, closing(Registry(registry_url())) as registry, open_platform(target) as platform:
-        before = registry.by_package(job.serving.app, load_package(package.path).hash, target)
-        release = publish_package(
-            package.path,
-            platform=platform,
-            registry=registry,
-            verdict_hash=verdict["hash"],
-            smoke=plan,
-            progress=lambda line: progress.update(0, note=line),
-        )
+    verdict, app = json.loads((licences.path / "verdict.json").read_text()), job.serving.app
+    with bar("deploy") as progress, closing(Registry(registry_url())) as registry:
+        before = registry.by_package(app, load_package(package.path).hash, target)
+        busy = partial(held, registry, target=target, app=app)
+        with (
+            turns.deploy_turn(target, app, busy=busy, progress=say),
+            open_platform(target) as platform,
+            preflight.passed(job, package.path, verdict, registry, platform),
+        ):
+            release = publish_package(
+                package.path,
+                platform=platform,
+                registry=registry,
+                verdict_hash=verdict["hash"],
+                smoke=rollout.smoke_of(job, bundle.path),
+                golden=rollout.golden_of(job, package.path, bundle.path),
+                budget=rollout.budget_of(job),
+                signers=signers(),
+                again=again,
+                wait=turns.WAIT_SECONDS,
+                progress=lambda line: progress.update(0, note=line),
+            )
         was_live = before is not None and before["state"] == "live" and before["revision"] == release["revision"]
-    write_json(job_file(job.serving.app, target), job.model_dump(mode="json"))
+    keep_job(job, release)
     (release,) = at_present([release])
     views.endpoint_link(release)
     say(f"{'=' if was_live else '✓'} release     {release['app']} revision {release['revision']}")

@@ -15,6 +15,7 @@ from typing import Any
 from flows.errors import FlowError
 
 SEAL, CONTENT = "manifest.json", "content"
+IN_USE = ".in-use.lock"  # shared by all who make artefacts; whoever removes some holds it alone
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -33,8 +34,9 @@ def make(home: Path, kind: str, inputs: Mapping[str, Any], build: Callable[[Path
     path = home / "store" / kind / key
     artefact = Artefact(kind=kind, key=key, path=path / CONTENT, found=True)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with locked(path.with_name(f".{key}.lock")):
+    with locked(home / "store" / IN_USE, shared=True), locked(path.with_name(f".{key}.lock")):
         if is_sound(path):
+            os.utime(path)  # when it was last of use is what `lorasmith gc` goes by
             return artefact
         for abandoned in path.parent.glob(f".{key[:12]}-*"):  # of a run that was killed
             shutil.rmtree(abandoned)
@@ -105,8 +107,8 @@ def tree_digest(folder: Path, pattern: str = "*") -> str:
 
 
 @contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Hold a lock that the kernel gives back when the holder dies."""
+def locked(path: Path, *, shared: bool = False) -> Iterator[None]:
+    """Hold a lock, alone or with others who share it; the kernel gives it back when the holder dies."""
     with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+        fcntl.flock(file, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
         yield

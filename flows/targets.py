@@ -12,6 +12,8 @@ from flows.errors import FlowError, JobError
 from flows.home import home
 from flows.job import Job
 from flows.job_file import parse_job
+from flows.records import write_json
+from flows.secret_blocks import platform_environment
 from serving.release.platform import FalPlatform
 
 Target = Literal["sandbox", "fal"]
@@ -23,7 +25,7 @@ def open_platform(target: Target) -> FalPlatform:
     from serving.release.target import fal_target, sandbox_target
 
     if target == "fal":
-        return fal_target(os.environ, logs=logs())
+        return fal_target(platform_environment(), logs=logs())
     from serving.sandbox.control import up
 
     running = up(home())
@@ -46,6 +48,33 @@ def job_file(app: str, target: str) -> Path:
     folder = home() / "jobs" / target
     folder.mkdir(parents=True, exist_ok=True)
     return folder / f"{app}.json"
+
+
+def keep_job(job: Job, release: Mapping[str, Any]) -> None:
+    """Keep the job of a release, which is what the scheduled flows publish again while it is live."""
+    kept = job.model_dump(mode="json")
+    write_json(_released_with(release), kept)
+    write_json(job_file(release["app"], release["target"]), kept)
+
+
+def restore_job(release: Mapping[str, Any]) -> bool:
+    """Make the job that a release was published with that of its app again; False where it is not kept."""
+    file = _released_with(release)
+    if file.is_file():
+        write_json(job_file(release["app"], release["target"]), json.loads(file.read_text()))
+    return file.is_file()
+
+
+def job_released_with(release: Mapping[str, Any]) -> Job | None:
+    """The job that a release was published with, None where it is not kept here."""
+    file = _released_with(release)
+    return parse_job(json.loads(file.read_text()), source=str(file)) if file.is_file() else None
+
+
+def _released_with(release: Mapping[str, Any]) -> Path:
+    folder = job_file(release["app"], release["target"]).parent / "releases"
+    folder.mkdir(exist_ok=True)
+    return folder / f"{release['app']}-{release['id']}.json"
 
 
 def live_releases(target: Target | None = None) -> list[dict[str, Any]]:

@@ -6,7 +6,25 @@ from typing import Annotated
 
 import typer
 
-from flows.cli import captions, families, interrupt, job, keys, licence, marks, plan, publish, sandbox, status, tools, waiver
+from flows.cli import (
+    captions,
+    families,
+    interrupt,
+    job,
+    keys,
+    licence,
+    listing,
+    marks,
+    plan,
+    preflight,
+    publish,
+    releases,
+    rollback,
+    sandbox,
+    status,
+    tools,
+    waiver,
+)
 
 UNWRITABLE = (
     "No space left on device",
@@ -43,9 +61,10 @@ def options(
         os.environ["LORASMITH_DEBUG"] = "1"
 
 
-for commands in (job, plan, publish, tools, status, captions, families, marks):
+for commands in (job, plan, preflight, publish, tools, status, captions, families, marks, rollback, releases):
     commands.register(app)
 app.add_typer(licence.app, name="license")
+app.add_typer(listing.app, name="listing")
 app.add_typer(waiver.app, name="waiver")
 app.add_typer(keys.app, name="keys")
 app.add_typer(sandbox.app, name="sandbox")

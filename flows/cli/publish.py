@@ -1,4 +1,4 @@
-"""publish, and the same story step by step: train, package, deploy, listing."""
+"""publish, and the same story step by step: train, package, deploy; the last step is in listing.py."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -13,10 +13,11 @@ Target = Literal["sandbox", "fal"]
 JobFile = Annotated[Path, typer.Argument(help="job.yaml")]
 Where = Annotated[Target, typer.Option(help="sandbox (on loopback) or fal.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask before the first call that costs.")]
+Again = Annotated[bool, typer.Option("--again", help="Deploy a package that was rolled back once more.")]
 
 
 def register(root: typer.Typer) -> None:
-    for command in (publish, train, package, deploy, listing):
+    for command in (publish, train, package, deploy):
         root.command()(command)
 
 
@@ -26,6 +27,7 @@ def publish(
     base: Annotated[str | None, typer.Option(help="Base: folder or owner/name on the Hub; default is the job's.")] = None,
     target: Where = "sandbox",
     yes: Yes = False,
+    again: Again = False,
 ) -> None:
     """From the pictures, or from an adapter, to a billed endpoint and a listing. What is done already is found, not redone.
 
@@ -36,7 +38,7 @@ def publish(
 
     loaded = allowed(job_of(job, adapter, base))
     ask_before_cost(target, yes)
-    print_summary(run_flow(loaded, target))
+    print_summary(run_flow(loaded, target, again=again))
 
 
 def train(job: JobFile) -> None:
@@ -55,24 +57,14 @@ def package(job: JobFile) -> None:
     print(run_flow(preflight(job), until="package")["package"])
 
 
-def deploy(job: JobFile, target: Where = "sandbox", yes: Yes = False) -> None:
+def deploy(job: JobFile, target: Where = "sandbox", yes: Yes = False, again: Again = False) -> None:
     """All up to the live release; prints its address.
 
     Example: lorasmith deploy examples/emoji/job.yaml --target sandbox
     """
     loaded = preflight(job)
     ask_before_cost(target, yes)
-    print(run_flow(loaded, target, until="deploy")["release"]["urls"]["run"])
-
-
-def listing(job: JobFile, target: Where = "sandbox", yes: Yes = False) -> None:
-    """All up to the listing; prints its folder.
-
-    Example: lorasmith listing examples/emoji/job.yaml
-    """
-    loaded = preflight(job)
-    ask_before_cost(target, yes)
-    print(run_flow(loaded, target)["listing"])
+    print(run_flow(loaded, target, until="deploy", again=again)["release"]["urls"]["run"])
 
 
 def preflight(path: Path) -> "Job":
@@ -101,14 +93,14 @@ def allowed(job: "Job") -> "Job":
     return job
 
 
-def run_flow(job: "Job", target: Target = "sandbox", until: "Until" = "listing") -> dict[str, Any]:
+def run_flow(job: "Job", target: Target = "sandbox", until: "Until" = "listing", again: bool = False) -> dict[str, Any]:
     """The publish flow, against the Prefect server of PREFECT_API_URL or a temporary one."""
     from flows.cli.server import prefect_ready
 
     with prefect_ready():
         from flows.publish import publish
 
-        return publish(job, target, until)
+        return publish(job, target, until, again)
 
 
 def ask_before_cost(target: Target, yes: bool) -> None:

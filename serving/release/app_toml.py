@@ -29,7 +29,7 @@ HEALTH_PATH = "/health"
 IGNORED_FILES = (r"\.pyc$", r"__pycache__/")
 
 _NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
-_CPU_MACHINES = frozenset({"XS", "S", "M", "L"})
+_CPU_MACHINES = frozenset({"XS", "S", "M", "L", "XL"})
 _GPU_MACHINE = re.compile(r"GPU(-[A-Z0-9]+)*")
 _REQUIRED = (
     *("fal", "torch", "diffusers", "transformers", "accelerate", "safetensors", "pillow", "numpy"),
@@ -89,7 +89,7 @@ class AppSettings:
         if not _NAME.fullmatch(self.name) or len(self.name) > 63:
             raise PackageError(f"app name must be small letters, digits and single hyphens, at most 63, got {self.name!r}")
         if self.machine_type not in _CPU_MACHINES and not _GPU_MACHINE.fullmatch(self.machine_type):
-            raise PackageError(f"machine_type must be XS, S, M, L or GPU-..., got {self.machine_type!r}")
+            raise PackageError(f"machine_type must be XS, S, M, L, XL or GPU-..., got {self.machine_type!r}")
         if not 0 <= self.min_concurrency <= self.max_concurrency:
             raise PackageError(
                 f"need 0 <= min_concurrency <= max_concurrency, got {self.min_concurrency} and {self.max_concurrency}"

@@ -23,7 +23,7 @@ from serving.release.weights import copy_base, verify_safetensors
 __all__ = ["AppSettings", "Inference", "Limits", "Package", "Pipeline", "Size", "build_package", "lint", "load_package"]
 
 APP_FOLDER = "lora_app"
-_SCHEMA = "lorasmith/app-package/1"
+SCHEMA = "lorasmith/app-package/1"
 _REVISION = re.compile(r"[0-9a-f]{40}")
 _PAYS = {"allow", "duties"}
 _PAPERS = ("NOTICE", "MODIFICATIONS.md", "ATTRIBUTION.md", "TERMS.md", "ATTESTATIONS.md", "duties.json", "bom.json")
@@ -93,11 +93,13 @@ def load_package(folder: Path) -> Package:
     """The package in `folder`, every file compared with its recorded hash. Raises Tampered, which names the file."""
     try:
         record = json.loads((folder / "package.json").read_text(encoding="utf-8"))
-        recorded, name, claimed = dict(record["files"]), str(record["name"]), str(record["hash"])
+        schema, recorded, name, claimed = record["schema"], dict(record["files"]), str(record["name"]), str(record["hash"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise PackageError(
             f"{folder} is no package: package.json can not be read ({error}); build it with `lorasmith package`"
         ) from error
+    if schema != SCHEMA:
+        raise PackageError(f"{folder} is a package of another kind ({str(schema)[:60]!r}, not {SCHEMA!r}): build it anew")
     found = _hashes(folder)
     for path in sorted(recorded.keys() | found.keys()):
         if recorded.get(path) != found.get(path):
@@ -216,7 +218,7 @@ def _seal(name: str, folder: Path) -> Package:
     """Write package.json, last and at once: a folder without it is no package."""
     files = _hashes(folder)
     package = Package(name=name, hash=_package_hash(files), folder=folder)
-    _write_json(folder / "package.json", {"schema": _SCHEMA, "name": name, "hash": package.hash, "files": files})
+    _write_json(folder / "package.json", {"schema": SCHEMA, "name": name, "hash": package.hash, "files": files})
     return package
 
 

@@ -1,10 +1,9 @@
-"""The platform as a release sees it: a Protocol of seven verbs, and fal behind it (the real one, or the sandbox on loopback)."""
+"""The platform as a release sees it: a Protocol of verbs, and fal behind it (the real one, or the sandbox on loopback)."""
 
 from __future__ import annotations
 
 import base64
 import os
-import re
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,19 +12,13 @@ from types import TracebackType
 from typing import Any, Final, Literal, Protocol, Self
 
 from serving.release.child import Worker, WorkerGone, mask
-from serving.release.errors import (
-    DeployFailed,
-    PlatformError,
-    PlatformTimeout,
-    PlatformUnreachable,
-    SharedRefused,
-    WrongKey,
-)
+from serving.release.errors import PlatformTimeout, PlatformUnreachable
+from serving.release.refusals import failure, secret_values
 
+Strategy = Literal["rolling", "recreate"]
+Auth = Literal["private", "public", "shared"]
 Caller = Literal["owner", "caller", "wrong"]
 _BASE_ENVIRONMENT: Final = ("PATH", "HOME", "LANG")
-_ERROR_LINE: Final = re.compile(r"[A-Za-z_][\w.]*(Error|Exception|Exit|Interrupt)(:|$)")
-_STOPPING: Final = re.compile(r"^(asyncio\.exceptions\.)?CancelledError|^SystemExit")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,6 +34,26 @@ class Alias:
     revision: str
     auth_mode: str
     urls: dict[str, str]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Revision:
+    """One deployed version of an app; `created_at` in Unix seconds, `runners` are those that run now."""
+
+    revision: str
+    created_at: float
+    runners: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Seen:
+    """A request as the platform remembers it; `units` is what it bills, None while it has not billed. Unix seconds, seconds."""
+
+    request_id: str
+    status: int
+    seconds: float
+    units: float | None
+    ended_at: float
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -67,11 +80,49 @@ class Platform(Protocol):
 
     def whoami(self) -> dict[str, str]: ...
 
-    def deploy(self, package: Path, *, app: str, environment: str | None) -> Deployed: ...
+    def clock(self) -> float | None:
+        """The platform's clock in Unix seconds, where it tells."""
+        ...
+
+    def deploy(
+        self, package: Path, *, app: str, environment: str | None, strategy: Strategy = "rolling", auth: Auth | None = None
+    ) -> Deployed:
+        """Deploy the package's app; `auth` in place of what the package says."""
+        ...
 
     def alias(self, app: str, environment: str | None) -> Alias | None: ...
 
+    def apps(self, environment: str | None) -> dict[str, Alias]:
+        """alias() of every app in an environment; empty where there is no such environment."""
+        ...
+
+    def revisions(self, app: str, environment: str | None) -> list[Revision]:
+        """All that was deployed under the name and not deleted, newest first."""
+        ...
+
     def set_revision(self, app: str, revision: str, environment: str | None) -> None: ...
+
+    def set_auth(self, app: str, mode: Auth, environment: str | None) -> None: ...
+
+    def delete(self, app: str, environment: str | None) -> None:
+        """Take the app's name away: it answers no more. What is not there need not be deleted; so for all that delete."""
+        ...
+
+    def delete_revision(self, revision: str) -> None: ...
+
+    def environments(self) -> list[str]:
+        """Names beside main."""
+        ...
+
+    def delete_environment(self, name: str) -> None: ...
+
+    def secrets(self, environment: str | None) -> list[str]:
+        """Names of the account's secrets there; their values can not be read."""
+        ...
+
+    def requests(self, app: str, environment: str | None, since: float) -> list[Seen]:
+        """The app's requests that ended after `since` (Unix seconds), newest first."""
+        ...
 
     def call(
         self,
@@ -110,7 +161,7 @@ class FalPlatform:
         self.child_environment = {key: os.environ[key] for key in _BASE_ENVIRONMENT if key in os.environ} | dict(env)
         self._caller_key = caller_key
         self._log = logs / f"platform-{name}.log"
-        self._masks = _secrets(env, caller_key)
+        self._masks = secret_values(env, caller_key)
         self._deploy_timeout = deploy_timeout
         self._call_timeout = call_timeout
         self._lock = threading.Lock()
@@ -139,10 +190,17 @@ class FalPlatform:
         user: dict[str, str] = self._ask("whoami")
         return user
 
-    def deploy(self, package: Path, *, app: str, environment: str | None) -> Deployed:
+    def clock(self) -> float | None:
+        moment: float | None = self._ask("clock")
+        return moment
+
+    def deploy(
+        self, package: Path, *, app: str, environment: str | None, strategy: Strategy = "rolling", auth: Auth | None = None
+    ) -> Deployed:
         worker = self._start(package)
+        request = {"verb": "deploy", "app": app, "environment": environment, "strategy": strategy, "auth": auth}
         try:
-            reply = self._converse(worker, {"verb": "deploy", "app": app, "environment": environment}, self._deploy_timeout)
+            reply = self._converse(worker, request, self._deploy_timeout)
         finally:
             worker.close()
         value = self._value(reply, f"deploy of app {app!r} ({environment or 'main'})")
@@ -152,8 +210,35 @@ class FalPlatform:
         found = self._ask("alias", app=app, environment=environment)
         return Alias(**found) if found is not None else None
 
+    def apps(self, environment: str | None) -> dict[str, Alias]:
+        return {name: Alias(**found) for name, found in self._ask("apps", environment=environment).items()}
+
+    def revisions(self, app: str, environment: str | None) -> list[Revision]:
+        return [Revision(**found) for found in self._ask("revisions", app=app, environment=environment)]
+
     def set_revision(self, app: str, revision: str, environment: str | None) -> None:
         self._ask("set_revision", timeout=self._deploy_timeout, app=app, revision=revision, environment=environment)
+
+    def set_auth(self, app: str, mode: Auth, environment: str | None) -> None:
+        self._ask("set_auth", app=app, mode=mode, environment=environment)
+
+    def delete(self, app: str, environment: str | None) -> None:
+        self._ask("delete", app=app, environment=environment)
+
+    def delete_revision(self, revision: str) -> None:
+        self._ask("delete_revision", revision=revision)
+
+    def environments(self) -> list[str]:
+        return list(self._ask("environments"))
+
+    def delete_environment(self, name: str) -> None:
+        self._ask("delete_environment", name=name)
+
+    def secrets(self, environment: str | None) -> list[str]:
+        return list(self._ask("secrets", environment=environment))
+
+    def requests(self, app: str, environment: str | None, since: float) -> list[Seen]:
+        return [Seen(**found) for found in self._ask("requests", app=app, environment=environment, since=since)]
 
     def call(
         self,
@@ -218,46 +303,4 @@ class FalPlatform:
             return reply["value"]
         error = reply["error"]
         tail = tuple(mask(line, self._masks) for line in error["tail"])
-        raise _failure(error["kind"], mask(error["text"], self._masks), tail, what=what, target=self._name, log=self._log)
-
-
-def _failure(kind: str, text: str, tail: tuple[str, ...], *, what: str, target: str, log: Path) -> PlatformError:
-    """The typed error for a worker's refusal, in one line."""
-    if kind == "key":
-        mend = (
-            "the sandbox accepts only keys that it issued: `lorasmith sandbox up` prints them"
-            if target == "sandbox"
-            else "make a key at https://fal.ai/dashboard/keys and export it as FAL_KEY"
-        )
-        return WrongKey(f"{target} refused the key in {what}: {text}; {mend}", tail=tail)
-    if kind == "shared":
-        return SharedRefused(
-            f"{target} refused shared mode in {what}: {text}; fal switches shared mode on by hand, account by account: "
-            "send the fal team a mail that asks for it (serverless access and shared-mode enablement), then run again",
-            tail=tail,
-        )
-    if kind == "deploy":
-        return DeployFailed(f"{target} did not bring up the {what}: {_cause(tail) or text}; whole log: {log}", tail=tail)
-    if kind == "timeout":
-        return PlatformTimeout(
-            f"{target} did not answer in time in {what}: {text}; run again, which looks first what happened", tail=tail
-        )
-    if kind == "unreachable":
-        mend = "`lorasmith sandbox up` starts it" if target == "sandbox" else "check the network and https://status.fal.ai"
-        return PlatformUnreachable(f"{target} can not be reached in {what}: {text}; {mend}, then run again", tail=tail)
-    return PlatformError(f"{target} failed in {what}: {text}; whole log: {log}", tail=tail)
-
-
-def _cause(tail: tuple[str, ...]) -> str | None:
-    """The line of an app's log that says why it did not start: its own word on it, else the last error that is not its stopping."""
-    own = [line.strip() for line in tail if line.startswith("setup failed:")]
-    errors = [line.strip() for line in tail if _ERROR_LINE.match(line) and not _STOPPING.search(line)]
-    return next(iter(own[-1:] or errors[-1:]), None)
-
-
-def _secrets(env: Mapping[str, str], caller_key: str | None) -> tuple[str, ...]:
-    """What must not reach a log: whole keys first, then the secret half of `id:secret`."""
-    whole = {value for name, value in env.items() if any(word in name for word in ("KEY", "SECRET", "TOKEN")) and len(value) > 7}
-    whole |= {caller_key} if caller_key else set()
-    halves = {key.partition(":")[2] for key in whole}
-    return tuple(sorted(whole | {half for half in halves if len(half) > 7}, key=len, reverse=True))
+        raise failure(error["kind"], mask(error["text"], self._masks), tail, what=what, target=self._name, log=self._log)

@@ -19,16 +19,17 @@ from typing import Any, Final
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from serving.release.errors import IllegalTransition, JournalBroken, RegistryBusy, UnknownRelease
+from serving.release.database import open_engine, reading, writing
+from serving.release.errors import IllegalTransition, JournalBroken, UnknownRelease
 from serving.release.lease import Lease, check_lease
-from serving.release.tables import SQLITE_BUSY_SECONDS, journal, open_engine, releases
+from serving.release.tables import journal, releases
 
 GENESIS: Final = "0" * 64
 TRANSITIONS: Final[dict[str, frozenset[str]]] = {
     "intent": frozenset({"intent", "candidate", "failed"}),
     "candidate": frozenset({"candidate", "live", "failed"}),
     "live": frozenset({"live", "retired", "failed"}),
-    "retired": frozenset({"retired", "intent"}),
+    "retired": frozenset({"retired", "intent", "live"}),
     "failed": frozenset({"failed", "intent"}),
 }
 _COLUMNS: Final = ("candidate_revision", "revision", "urls")
@@ -65,15 +66,15 @@ class Registry:
         """Release rows, oldest first."""
         wanted = {name: value for name, value in (("app", app), ("target", target)) if value is not None}
         query = sa.select(releases).filter_by(**wanted).order_by(releases.c.created_at, releases.c.id)
-        with self.engine.connect() as connection:
+        with reading(self.engine) as connection:
             return [dict(row) for row in connection.execute(query).mappings()]
 
     def live(self, app: str, target: str) -> Row | None:
-        with self.engine.connect() as connection:
+        with reading(self.engine) as connection:
             return _live(connection, app, target)
 
     def by_package(self, app: str, package: str, target: str) -> Row | None:
-        with self.engine.connect() as connection:
+        with reading(self.engine) as connection:
             return _row(connection, release_id(target, app, package))
 
     def insert_intent(
@@ -112,23 +113,41 @@ class Registry:
         """Move a release to `state` with its evidence; a move to its own state only adds evidence.
 
         `candidate_revision`, `revision` and `urls` fill their columns, all else is merged into `evidence`. The release that was
-        live is retired in the same transaction. Raises UnknownRelease, IllegalTransition, LeaseLost.
+        live is retired in the same transaction, and remembered as `former`. Raises UnknownRelease, IllegalTransition, LeaseLost.
         """
         with self.writing(lease) as connection:
-            row = _row(connection, identity)
-            if row is None:
-                raise UnknownRelease(f"release {identity!r} is not in the registry; `lorasmith status` lists those that are")
+            row = _known(connection, identity)
             _check_transition(row, state)
             former = _live(connection, row["app"], row["target"]) if state == "live" else None
             if former is not None and former["id"] != identity:
                 self._store(connection, {**former, "state": "retired", "updated_at": self._now()}, former, event="retired")
+                changes["former"] = former["id"]
             after = self._changed(row, state, changes)
             self._store(connection, after, row, event=state if state != row["state"] else "note")
             return after
 
+    def roll_back(
+        self, live: str, to: str, *, state: str, reason: str, lease: Lease | None = None, urls: Row | None = None, **evidence: Any
+    ) -> Row:
+        """In one transaction: release `live` ends as `state` (failed or retired), and release `to` is live again.
+
+        The first remembers that it was rolled back and why; the second, whose row is returned, where it comes from, with its
+        `evidence`. Raises UnknownRelease, IllegalTransition, LeaseLost.
+        """
+        with self.writing(lease) as connection:
+            ends, returns = _known(connection, live), _known(connection, to)
+            _check_transition(ends, state)
+            _check_transition(returns, "live")
+            ended = self._changed(ends, state, {"rolled_back": {"to": to, "reason": reason}, "rollback": None})
+            self._store(connection, ended, ends, event=state)
+            restored = {"restored": {"from": live, "reason": reason}, "rolled_back": None, "probation": None, **evidence}
+            again = self._changed(returns, "live", restored | ({"urls": urls} if urls else {}))
+            self._store(connection, again, returns, event="live")
+            return again
+
     def journal(self) -> list[Row]:
         """Journal lines in order: {"seq", "at", "event", "release", "row", "previous", "hash"}."""
-        with self.engine.connect() as connection:
+        with reading(self.engine) as connection:
             return [dict(line) for line in connection.execute(sa.select(journal).order_by(journal.c.seq)).mappings()]
 
     def verify_journal(self) -> int:
@@ -164,18 +183,10 @@ class Registry:
     @contextmanager
     def writing(self, lease: Lease | None = None) -> Iterator[Connection]:
         """One write transaction, refused when the deploy that asks for it has lost its lease."""
-        try:
-            with self.engine.execution_options(registry_write=True).begin() as connection:
-                if lease is not None:
-                    check_lease(connection, lease)
-                yield connection
-        except (sa.exc.OperationalError, sa.exc.IntegrityError) as error:
-            if isinstance(error, sa.exc.OperationalError) and "locked" not in str(error.orig):
-                raise
-            raise RegistryBusy(
-                f"registry {self.engine.url.render_as_string()} was changed by another process at the same moment "
-                f"(waited up to {SQLITE_BUSY_SECONDS:.0f} s: {error.orig}); run again"
-            ) from error
+        with writing(self.engine) as connection:
+            if lease is not None:
+                check_lease(connection, lease)
+            yield connection
 
     def _changed(self, row: Row, state: str, changes: Mapping[str, Any]) -> Row:
         columns = {name: value for name, value in changes.items() if name in _COLUMNS}
@@ -215,6 +226,13 @@ def _canonical(value: Any) -> bytes:
 def _row(connection: Connection, identity: str) -> Row | None:
     found = connection.execute(sa.select(releases).where(releases.c.id == identity)).mappings().first()
     return dict(found) if found is not None else None
+
+
+def _known(connection: Connection, identity: str) -> Row:
+    row = _row(connection, identity)
+    if row is None:
+        raise UnknownRelease(f"release {identity!r} is not in the registry; `lorasmith status` lists those that are")
+    return row
 
 
 def _live(connection: Connection, app: str, target: str) -> Row | None:

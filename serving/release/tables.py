@@ -1,15 +1,11 @@
-"""Tables of the registry and the engine they live in: any SQLAlchemy URL, SQLite with WAL by default."""
+"""Tables of the registry: releases, the journal that nobody may change, and the leases of deploys."""
 
 from __future__ import annotations
 
-import sqlite3
-from typing import Any, Final
+from typing import Final
 
 import sqlalchemy as sa
 from sqlalchemy import event
-from sqlalchemy.engine import Connection, Engine
-
-SQLITE_BUSY_SECONDS: Final = 30.0
 
 metadata = sa.MetaData()
 
@@ -65,37 +61,19 @@ leases = sa.Table(
     sa.Column("renewed_at", sa.String(40), nullable=False),
 )
 
-_APPEND_ONLY: Final = """CREATE TRIGGER journal_refuses_{verb} BEFORE {verb} ON journal
-BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END"""
-
-
-def open_engine(url: str) -> Engine:
-    """Engine of the registry with its tables made.
-
-    SQLite: WAL, full fsync (an intent must survive a power cut), 30 s of patience with another writer, and transactions that say
-    so (`execution_options(registry_write=True)`) take the write lock at their start, so that what they read is what they change.
-    """
-    if sa.make_url(url).get_backend_name() != "sqlite":
-        engine = sa.create_engine(url, pool_pre_ping=True)
-    else:
-        engine = sa.create_engine(url, poolclass=sa.QueuePool, connect_args={"timeout": SQLITE_BUSY_SECONDS})
-        event.listen(engine, "connect", _configure_sqlite)
-        event.listen(engine, "begin", _begin_sqlite)
-    with engine.execution_options(registry_write=True).begin() as connection:
-        fresh = not sa.inspect(connection).has_table(journal.name)
-        metadata.create_all(connection)
-        if fresh and engine.dialect.name == "sqlite":
-            for verb in ("UPDATE", "DELETE"):
-                connection.execute(sa.text(_APPEND_ONLY.format(verb=verb)))
-    return engine
-
-
-def _configure_sqlite(connection: sqlite3.Connection, _record: Any) -> None:
-    connection.isolation_level = None  # the driver's own BEGIN is deferred; ours below is not
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
-        connection.execute(f"PRAGMA {pragma}").close()
-
-
-def _begin_sqlite(connection: Connection) -> None:
-    writes = connection.get_execution_options().get("registry_write", False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+_APPEND_ONLY: Final = {
+    "sqlite": tuple(
+        f"CREATE TRIGGER journal_refuses_{verb} BEFORE {verb} ON journal\n"
+        "BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END"
+        for verb in ("UPDATE", "DELETE")
+    ),
+    "postgresql": (
+        "CREATE OR REPLACE FUNCTION journal_is_append_only() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+        "RAISE EXCEPTION 'the journal is append-only' USING ERRCODE = 'integrity_constraint_violation'; END $$",
+        "CREATE TRIGGER journal_refuses_change BEFORE UPDATE OR DELETE OR TRUNCATE ON journal "
+        "FOR EACH STATEMENT EXECUTE FUNCTION journal_is_append_only()",
+    ),
+}
+for _dialect, _statements in _APPEND_ONLY.items():
+    for _statement in _statements:
+        event.listen(journal, "after_create", sa.DDL(_statement).execute_if(dialect=_dialect))  # type: ignore[no-untyped-call]

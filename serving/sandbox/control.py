@@ -4,6 +4,7 @@ import contextlib
 import fcntl
 import json
 import os
+import shutil
 import signal
 import ssl
 import subprocess
@@ -11,7 +12,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,12 @@ PASSED_ON = (
     *("VIRTUAL_ENV", "XDG_CACHE_HOME", "HF_HOME", "HF_ENDPOINT", "HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"),
 )
 
+# How pip finds packages is the user's business; the runners of apps do not see it.
+PIP = (
+    *("PIP_CONFIG_FILE", "PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_FIND_LINKS", "PIP_NO_INDEX", "PIP_CONSTRAINT"),
+    *("PIP_TRUSTED_HOST", "PIP_CERT", "PIP_CACHE_DIR", "PIP_PROXY"),
+)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Running:
@@ -42,8 +49,19 @@ class Running:
     ca_file: Path
 
 
-def up(home: Path, *, port: int = 0, shared_enabled: bool | None = None) -> Running:
-    """The sandbox of `home`, started as a daemon unless a healthy one runs; PortInUse or StartFailed with one line otherwise."""
+def up(
+    home: Path,
+    *,
+    port: int = 0,
+    shared_enabled: bool | None = None,
+    record: Path | None = None,
+    environments: str | None = None,
+) -> Running:
+    """The sandbox of `home`, started as a daemon unless a healthy one runs; PortInUse or StartFailed with one line otherwise.
+
+    `environments`: what apps run in, "local" (the sandbox's own interpreter, the default) or "virtualenv" (made from requirements).
+    One that is started here appends to the file `record` what clients send: a JSON line a call, without values.
+    """
     folder = _folder(home)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     folder.chmod(0o700)
@@ -51,10 +69,11 @@ def up(home: Path, *, port: int = 0, shared_enabled: bool | None = None) -> Runn
     with _turn(folder / "up.lock"):
         running = status(home)
         if running is not None:
-            _same_settings(folder, running, port=port, shared_enabled=shared_enabled)
+            _same_settings(folder, running, port=port, shared_enabled=shared_enabled, environments=environments)
             return running
         down(home)
-        _start(folder, home, port=port, shared_enabled=shared_enabled is not False)
+        settings = {"shared_enabled": shared_enabled is not False, "environments": environments or "local"}
+        _start(folder, home, port=port, settings=settings, record=record)
     found = status(home)
     if found is None:
         raise StartFailed(f"the sandbox ended right after its start; see {folder / 'logs' / 'sandbox.log'}")
@@ -99,6 +118,26 @@ def down(home: Path) -> bool:
     raise SandboxError(f"the sandbox (process {run['pid']}) did not stop within {2 * STOP_SECONDS:.0f} s")
 
 
+def link(home: Path) -> str:
+    """An address that opens the sandbox's pages in a browser: once, within minutes. SandboxError where none runs."""
+    running = status(home)
+    if running is None:
+        raise SandboxError("no sandbox is running; start it with: lorasmith sandbox up")
+    request = urllib.request.Request(f"https://{running.address}/sandbox/link", method="POST")
+    request.add_header("Authorization", f"Key {running.owner_key}")
+    try:
+        with _opener(running.ca_file).open(request, timeout=10) as reply:
+            return str(json.load(reply)["url"])
+    except urllib.error.URLError as error:
+        raise SandboxError(f"the sandbox at {running.address} gave no link ({error}); stop it and start it again") from error
+
+
+def purge(home: Path) -> None:
+    """down(), and everything that the sandbox remembers: apps, keys, ledger, files, its authority."""
+    down(home)
+    shutil.rmtree(_folder(home), ignore_errors=True)
+
+
 def ledger(home: Path) -> list[dict[str, Any]]:
     """Every request so far, oldest first; readable while the sandbox runs and after."""
     from .money.ledger import Ledger
@@ -114,16 +153,35 @@ def ledger(home: Path) -> list[dict[str, Any]]:
         state.close()
 
 
+def unused_environments(home: Path) -> list[Path]:
+    """Folders of virtual environments that no revision was deployed with; none while the sandbox runs. They may be removed."""
+    from .fleet.environments import unused_environments
+    from .state import State
+
+    folder = _folder(home)
+    if not (folder / "state.db").exists() or _held(folder / LOCK_FILE):
+        return []
+    state = State(folder / "state.db")
+    try:
+        return unused_environments(folder / "environments", state.revisions())
+    finally:
+        state.close()
+
+
 def _folder(home: Path) -> Path:
     return home.resolve() / "sandbox"
 
 
-def _start(folder: Path, home: Path, *, port: int, shared_enabled: bool) -> None:
+def _start(folder: Path, home: Path, *, port: int, settings: Mapping[str, Any], record: Path | None) -> None:
     root = Path(__file__).resolve().parents[2]
-    environment = {name: os.environ[name] for name in PASSED_ON if name in os.environ} | {"PYTHONPATH": str(root)}
+    names = (*PASSED_ON, *PIP) if settings["environments"] == "virtualenv" else PASSED_ON
+    environment = {name: os.environ[name] for name in names if name in os.environ} | {"PYTHONPATH": str(root)}
     command = [sys.executable, "-P", "-m", "serving.sandbox.server", "--home", str(home.resolve()), "--port", str(port)]
-    if not shared_enabled:
+    command += ["--environments", settings["environments"]]
+    if not settings["shared_enabled"]:
         command.append("--no-shared")
+    if record is not None:
+        command += ["--record", str(record.resolve())]
     log = folder / "logs" / "sandbox.log"
     with log.open("ab") as errors:
         started = subprocess.Popen(
@@ -159,7 +217,7 @@ def _first_line(fd: int) -> bytes:
     return said
 
 
-def _same_settings(folder: Path, running: Running, *, port: int, shared_enabled: bool | None) -> None:
+def _same_settings(folder: Path, running: Running, *, port: int, shared_enabled: bool | None, environments: str | None) -> None:
     run = _run_file(folder) or {}
     if port and not running.address.endswith(f":{port}"):
         raise PortInUse(
@@ -167,6 +225,8 @@ def _same_settings(folder: Path, running: Running, *, port: int, shared_enabled:
         )
     if shared_enabled is not None and run.get("shared_enabled") is not shared_enabled:
         raise StartFailed("the running sandbox treats auth mode 'shared' otherwise; stop it first")
+    if environments is not None and run.get("environments") != environments:
+        raise StartFailed(f"the running sandbox runs apps in environments '{run.get('environments')}'; stop it first")
 
 
 def _run_file(folder: Path) -> dict[str, Any] | None:
@@ -199,13 +259,15 @@ def _turn(lock: Path) -> Iterator[None]:
 
 def _instance_at(address: str, ca_file: Path) -> str | None:
     try:
-        opener = urllib.request.build_opener(
-            urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=ssl.create_default_context(cafile=str(ca_file)))
-        )
-        with opener.open(f"https://{address}/sandbox.json", timeout=10) as reply:
+        with _opener(ca_file).open(f"https://{address}/sandbox.json", timeout=10) as reply:
             return str(json.load(reply).get("instance"))
     except (OSError, urllib.error.URLError, ValueError):
         return None
+
+
+def _opener(ca_file: Path) -> urllib.request.OpenerDirector:
+    context = ssl.create_default_context(cafile=str(ca_file))
+    return urllib.request.build_opener(urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context))
 
 
 def _environment(folder: Path, address: str, key: str) -> dict[str, str]:
@@ -217,6 +279,7 @@ def _environment(folder: Path, address: str, key: str) -> dict[str, str]:
         "FAL_KEY": key,
         # The user's own profile, team and sign-in must not reach the sandbox, nor its key them.
         "FAL_CONFIG_PATH": str(folder / "fal-config.toml"),
+        "FAL_HOME_DIR": str(folder / "fal-home"),
         "FAL_PROFILE": "",
         "FAL_FORCE_AUTH_BY_USER": "0",
         "ISOLATE_TEST_MODE": "0",

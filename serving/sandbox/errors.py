@@ -5,6 +5,8 @@ SandboxError (5)
 ├── StartFailed            the daemon ended before it was ready
 ├── BuildFailed            the requirements of an app are not met by this interpreter
 ├── RunnerFailed           an app did not get through setup() and its health check
+│   └── StartupTimedOut    it did not within startup_timeout
+├── StartTimedOut          no runner had a place for a request in time
 ├── NotFound               no such app, revision, environment or file
 └── NotAllowed             the account may not do that
 """
@@ -30,6 +32,14 @@ class BuildFailed(SandboxError):
 
 class RunnerFailed(SandboxError):
     """A runner ended, or did not answer its health check in time."""
+
+
+class StartupTimedOut(RunnerFailed):
+    """A runner was not healthy within the app's startup_timeout."""
+
+
+class StartTimedOut(SandboxError):
+    """A request waited longer for a runner than it may."""
 
 
 class NotFound(SandboxError):

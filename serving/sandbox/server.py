@@ -32,7 +32,7 @@ def main() -> None:
             _say({"error": f"a sandbox is running already in {folder}"})
             return
         try:
-            asyncio.run(_serve(folder, arguments.port, shared_enabled=arguments.shared))
+            asyncio.run(_serve(folder, arguments))
         except ValueError as error:
             _say({"error": str(error)})
             os._exit(5)
@@ -47,20 +47,22 @@ def hosts(address: str) -> dict[str, str]:
         "FAL_RUN_HOST": address,
         "FAL_QUEUE_RUN_HOST": f"{address}/queue",
         "FAL_WS_RUN_HOST": address,
+        "LORASMITH_FAL_API_HOST": address,
     }
 
 
-async def _serve(folder: Path, port: int, *, shared_enabled: bool) -> None:
+async def _serve(folder: Path, arguments: argparse.Namespace) -> None:
     from .platform import Platform
 
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     instance = uuid.uuid4().hex
-    platform = Platform(folder, instance=instance, shared_enabled=shared_enabled)
+    settings = {"shared_enabled": arguments.shared, "environments": arguments.environments}
+    platform = Platform(folder, instance=instance, record=arguments.record, **settings)
     try:
-        actual = await platform.open(port)
-        run = {"pid": os.getpid(), "port": actual, "instance": instance, "shared_enabled": shared_enabled}
+        actual = await platform.open(arguments.port)
+        run = {"pid": os.getpid(), "port": actual, "instance": instance, **settings}
         _write_json(folder / RUN_FILE, run)
         _say(run)
         _to_log(folder / "logs" / "sandbox.log")
@@ -75,6 +77,8 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--home", type=lambda text: Path(text).resolve(), required=True)
     parser.add_argument("--port", type=int, default=0, help="on 127.0.0.1; 0: any free one")
     parser.add_argument("--no-shared", dest="shared", action="store_false", help="refuse auth mode 'shared', as for a new account")
+    parser.add_argument("--environments", choices=("local", "virtualenv"), default="local", help="what apps run in")
+    parser.add_argument("--record", type=lambda text: Path(text).resolve(), help="append here what clients send, without values")
     return parser.parse_args()
 
 

@@ -74,6 +74,7 @@ class State:
         self._db.execute("PRAGMA synchronous = NORMAL")
         self._db.execute("PRAGMA busy_timeout = 5000")
         self._db.executescript(SCHEMA)
+        add_columns(self._db, "secrets", {"created_at": "REAL NOT NULL DEFAULT 0", "default_exposed": "INTEGER"})
 
     @property
     def db(self) -> sqlite3.Connection:
@@ -101,12 +102,12 @@ class State:
         row = self._db.execute("SELECT * FROM revisions WHERE id = ?", (revision_id,)).fetchone()
         return _revision(row) if row else None
 
-    def revisions(self, owner: str, *, alias: str | None = None, environment: str | None = None) -> list[Revision]:
+    def revisions(self, owner: str | None = None, *, alias: str | None = None, environment: str | None = None) -> list[Revision]:
         """Newest first."""
         rows = self._db.execute(
-            "SELECT * FROM revisions WHERE owner = ? AND (? IS NULL OR alias = ?) AND (? IS NULL OR environment = ?)"
+            "SELECT * FROM revisions WHERE (? IS NULL OR owner = ?) AND (? IS NULL OR alias = ?) AND (? IS NULL OR environment = ?)"
             " ORDER BY rowid DESC",
-            (owner, alias, alias, environment, environment),
+            (owner, owner, alias, alias, environment, environment),
         )
         return [_revision(row) for row in rows]
 
@@ -139,18 +140,45 @@ class State:
         return [dict(row) for row in rows]
 
     def delete_environment(self, owner: str, name: str) -> None:
-        self._db.execute("DELETE FROM environments WHERE owner = ? AND name = ?", (owner, name))
+        """With its secrets; its apps are deleted by who stops their runners."""
+        with self._db:
+            self._db.execute("BEGIN")
+            self._db.execute("DELETE FROM secrets WHERE owner = ? AND environment = ?", (owner, name))
+            self._db.execute("DELETE FROM environments WHERE owner = ? AND name = ?", (owner, name))
 
-    def put_secret(self, owner: str, environment: str, name: str, value: str | None) -> None:
-        """None takes it away."""
-        self._db.execute("DELETE FROM secrets WHERE owner = ? AND environment = ? AND name = ?", (owner, environment, name))
-        if value is not None:
-            self._db.execute("INSERT INTO secrets VALUES (?,?,?,?)", (owner, environment, name, value))
+    def put_secret(
+        self, owner: str, environment: str, name: str, value: str | None, *, default_exposed: bool | None = None
+    ) -> None:
+        """A value of None takes it away; `default_exposed` of None keeps what was said before, or the account's default."""
+        key = (owner, environment, name)
+        if value is None:
+            self._db.execute("DELETE FROM secrets WHERE owner = ? AND environment = ? AND name = ?", key)
+            return
+        exposed = None if default_exposed is None else int(default_exposed)
+        self._db.execute(
+            "INSERT INTO secrets (owner, environment, name, value, created_at, default_exposed) VALUES (?,?,?,?,?,?)"
+            " ON CONFLICT DO UPDATE SET value = excluded.value,"
+            " default_exposed = coalesce(excluded.default_exposed, default_exposed)",
+            (*key, value, time.time(), exposed),
+        )
 
     def secrets(self, owner: str, environment: str, names: Iterable[str] | None = None) -> dict[str, str]:
-        """Values by name; without `names` all of the environment."""
-        rows = self._db.execute("SELECT name, value FROM secrets WHERE owner = ? AND environment = ?", (owner, environment))
-        return {row["name"]: row["value"] for row in rows if names is None or row["name"] in names}
+        """Values by name, for an app that lists them; without `names` all that are not kept from apps that list none."""
+        rows = self._db.execute(
+            "SELECT name, value, default_exposed FROM secrets WHERE owner = ? AND environment = ?", (owner, environment)
+        )
+        wanted = None if names is None else set(names)
+        return {
+            row["name"]: row["value"] for row in rows if (row["default_exposed"] != 0 if wanted is None else row["name"] in wanted)
+        }
+
+    def secret_names(self, owner: str, environment: str) -> list[dict[str, Any]]:
+        """Name, created_at and default_exposed (0, 1 or None) of each secret, never its value."""
+        rows = self._db.execute(
+            "SELECT name, created_at, default_exposed FROM secrets WHERE owner = ? AND environment = ? ORDER BY name",
+            (owner, environment),
+        )
+        return [dict(row) for row in rows]
 
     def put_object(self, object_id: str, *, owner: str, name: str, content_type: str) -> None:
         self._db.execute("INSERT INTO objects VALUES (?,?,?,?,?)", (object_id, owner, name, content_type, time.time()))

@@ -6,6 +6,7 @@ from pathlib import Path
 import fal
 from fal.toolkit import File
 from fastapi import HTTPException, Response
+from fastapi.responses import StreamingResponse
 from pydantic import BaseModel
 
 
@@ -42,6 +43,11 @@ class Toy(fal.App, keep_alive=60):
         caller = request.headers.get("x-fal-caller-user-id") if request else None
         pictures = [File.from_bytes(f"{asked.prompt} {n}".encode(), content_type="text/plain") for n in range(asked.images)]
         return Given(version=self.settings["version"], caller=caller, pictures=pictures)
+
+    @fal.endpoint("/stream")
+    def stream(self, asked: Asked) -> StreamingResponse:
+        events = (f"data: {json.dumps({'number': number})}\n\n" for number in range(asked.images))
+        return StreamingResponse(events, media_type="text/event-stream")
 
     @fal.endpoint("/health", health_check=fal.HealthCheck())
     def health(self) -> dict[str, str]:

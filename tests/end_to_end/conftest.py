@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -11,6 +12,8 @@ from typing import Any
 
 import pytest
 import yaml
+
+from tests.end_to_end.canaries import Canaries
 
 ROOT = Path(__file__).resolve().parents[2]
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -27,15 +30,32 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 @pytest.fixture(scope="session")
-def environment(home: Path) -> dict[str, str]:
-    """The shell of a stranger: no keys, no server, no Hub."""
+def canaries() -> Canaries:
+    return Canaries()
+
+
+@pytest.fixture(scope="session")
+def scratch() -> Iterator[Path]:
+    """The temporary folder of all commands, looked into by test_secrets.py."""
+    with tempfile.TemporaryDirectory(prefix="lorasmith-tests-") as folder:
+        yield Path(folder)
+
+
+@pytest.fixture(scope="session")
+def environment(home: Path, canaries: Canaries, scratch: Path) -> dict[str, str]:
+    """The shell of a stranger: no server, no Hub; secrets of others, which nothing of ours may keep."""
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "OMP_NUM_THREADS") if name in os.environ}
-    return kept | {
-        "LORASMITH_HOME": str(home),
-        "HF_ENDPOINT": "http://127.0.0.1:9",
-        "OMP_NUM_THREADS": kept.get("OMP_NUM_THREADS", "2"),
-        "DO_NOT_TRACK": "1",
-    }
+    return (
+        canaries.environment()
+        | kept
+        | {
+            "LORASMITH_HOME": str(home),
+            "TMPDIR": str(scratch),
+            "HF_ENDPOINT": "http://127.0.0.1:9",
+            "OMP_NUM_THREADS": kept.get("OMP_NUM_THREADS", "2"),
+            "DO_NOT_TRACK": "1",
+        }
+    )
 
 
 @pytest.fixture(scope="session")
@@ -79,8 +99,9 @@ def some_of(pictures: Path, folder: Path, count: int) -> str:
 
 
 @pytest.fixture(scope="session")
-def published(lorasmith: Run, small_job: Path) -> "subprocess.CompletedProcess[str]":
-    result = lorasmith("publish", str(small_job), "--target", "sandbox")
+def published(lorasmith: Run, small_job: Path, canaries: Canaries) -> "subprocess.CompletedProcess[str]":
+    with canaries.watched():
+        result = lorasmith("publish", str(small_job), "--target", "sandbox")
     assert result.returncode == 0, result.stderr[-3000:]
     return result
 

@@ -14,6 +14,7 @@ FORMATS = {
     "adapter-bundle": "bundle/*/content/manifest.json",
     "evaluation": "bundle/*/content/evaluation.json",
     "app-package": "package/*/content/package.json",
+    "package-signature": "package/*/content.signature.json",
     "duties": "package/*/content/duties.json",
     "listing": "listing/*/content/listing.json",
 }

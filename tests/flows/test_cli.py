@@ -18,7 +18,15 @@ COMMANDS = [
     ["sample"],
     ["package"],
     ["deploy"],
-    ["listing"],
+    ["reconcile"],
+    ["retire"],
+    ["gc"],
+    ["listing", "draft"],
+    ["listing", "render"],
+    ["listing", "lint"],
+    ["listing", "diff"],
+    ["listing", "mark"],
+    ["listing", "verify"],
     ["status"],
     ["plan"],
     ["doctor"],
@@ -29,8 +37,10 @@ COMMANDS = [
     ["license", "check"],
     ["license", "report"],
     ["sandbox", "up"],
+    ["sandbox", "open"],
     ["sandbox", "down"],
     ["sandbox", "status"],
+    ["sandbox", "price"],
 ]
 
 

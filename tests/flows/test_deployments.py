@@ -31,8 +31,8 @@ def flow_of(deployment: dict[str, Any]) -> Any:
     return getattr(importlib.import_module(file.removesuffix(".py").replace("/", ".")), function)
 
 
-def test_the_four_deployments_are_there() -> None:
-    assert [each["name"] for each in FILE["deployments"]] == ["publish", "retrain-and-redeploy", "license-report", "monitor"]
+def test_the_deployments_are_there() -> None:
+    assert [each["name"] for each in FILE["deployments"]] == ["publish", "retrain-and-redeploy", "license-report", "monitor", "watch"]
 
 
 @pytest.mark.parametrize("deployment", FILE["deployments"], ids=lambda each: each["name"])

@@ -13,9 +13,10 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
 
-from ..accounts import Account
 from ..gateway.gateway import Gateway, Refused, refusal_response
 from ..state import State
+from .access import allowed
+from .parts import first_part, part_name, parts_of
 
 DIGEST = re.compile(r"[0-9a-f]{64}")
 
@@ -49,12 +50,12 @@ class Storage:
         ]
 
     async def missing_hashes(self, request: Request) -> Response:
-        self._account(request)
+        allowed(self._gateway, request, "deploy")
         hashes = [str(item) for item in (await request.json())["hashes"]]
         return JSONResponse([item for item in hashes if not self._has(item)])
 
     async def initiate(self, request: Request) -> Response:
-        self._account(request)
+        allowed(self._gateway, request, "deploy")
         digest = _digest_of(request)
         if self._has(digest):
             return JSONResponse({"detail": "File already exists"}, 409)
@@ -63,15 +64,15 @@ class Storage:
         return JSONResponse({"upload_id": upload})
 
     async def put_part(self, request: Request) -> Response:
-        self._account(request)
+        allowed(self._gateway, request, "deploy")
         number = int(request.path_params["number"])
-        content = _first_part(request.headers.get("content-type", ""), await request.body())
-        (self._upload_of(request) / f"{number:06d}").write_bytes(content)
+        content = first_part(request.headers.get("content-type", ""), await request.body())
+        (self._upload_of(request) / part_name(number)).write_bytes(content)
         return JSONResponse({"part_number": number, "etag": hashlib.sha256(content).hexdigest()})
 
     async def complete(self, request: Request) -> Response:
         """Joins the parts; refused where content and mode do not hash to the name under which the file was announced."""
-        self._account(request)
+        allowed(self._gateway, request, "deploy")
         digest, upload = _digest_of(request), self._upload_of(request)
         mode = str((await request.json())["metadata"]["mode"])
         joined = upload / "joined"
@@ -84,13 +85,13 @@ class Storage:
         return JSONResponse({"etag": digest})
 
     async def cancel(self, request: Request) -> Response:
-        self._account(request)
+        allowed(self._gateway, request, "deploy")
         shutil.rmtree(self._upload_of(request), ignore_errors=True)
         return JSONResponse({})
 
     async def initiate_object(self, request: Request) -> Response:
         """An address to put an object to, valid once, and the one where anybody can read it afterwards."""
-        account = self._account(request)
+        account = allowed(self._gateway, request, "call", "deploy")
         wanted = await request.json()
         object_id, token = uuid.uuid4().hex, secrets.token_urlsafe(24)
         name = re.sub(r"[^A-Za-z0-9._-]", "_", str(wanted.get("file_name") or "file"))[-100:]
@@ -121,12 +122,6 @@ class Storage:
         headers = {"content-security-policy": "sandbox; default-src 'none'", "x-content-type-options": "nosniff"}
         return FileResponse(self._objects / found["id"], media_type=found["content_type"], headers=headers)
 
-    def _account(self, request: Request) -> Account:
-        account = self._gateway.account(request)
-        if account is None:
-            raise Refused(status=401, detail="A key is required.", error_type="unauthorized")
-        return account
-
     def _has(self, digest: str) -> bool:
         return bool(DIGEST.fullmatch(digest)) and (self._files / digest).exists()
 
@@ -154,18 +149,8 @@ def _join(upload: Path, joined: Path, mode: str) -> str:
     """Writes the parts in their order and returns the name that they should have: the hash of content and file mode."""
     actual = hashlib.sha256()
     with joined.open("wb") as target:
-        for part in sorted(upload.glob("[0-9]*")):
-            content = part.read_bytes()
+        for content in parts_of(upload):
             actual.update(content)
             target.write(content)
     actual.update(mode.encode())
     return actual.hexdigest()
-
-
-def _first_part(content_type: str, body: bytes) -> bytes:
-    """Content of the first field of a multipart/form-data body."""
-    match = re.search(r'boundary="?([^";,]+)"?', content_type)
-    head, separator, rest = body.partition(b"\r\n\r\n")
-    if match is None or not separator or not head.startswith(b"--"):
-        raise Refused(status=400, detail="multipart/form-data with one field was expected.", error_type="bad_request")
-    return rest.rpartition(b"\r\n--" + match.group(1).encode())[0].partition(b"\r\n--" + match.group(1).encode() + b"\r\n")[0]

@@ -8,7 +8,6 @@ import re
 import signal
 import sys
 import time
-import uuid
 from collections import deque
 from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass
@@ -77,19 +76,21 @@ class RunnerLog:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Job:
-    """What a process shall run: `pickle` is the file of a pickled callable, else `entrypoint` names one in the staged files."""
+    """What process `id` shall run: `pickle` is the file of a pickled callable, else `entrypoint` names one in the staged files."""
 
+    id: str
     stage: Path
     pickle: Path | None
     entrypoint: str
     environment: Mapping[str, str]
+    python: str = sys.executable
 
 
 class AgentProcess:
     """Started with start(), asked with run(), ended with stop(); killed by the kernel when the sandbox ends."""
 
     def __init__(self, job: Job, log: RunnerLog, *, app_fd: int | None = None) -> None:
-        self.id = uuid.uuid4().hex[:12]
+        self.id = job.id
         self._job = job
         self._log = log
         self._app_fd = app_fd
@@ -106,7 +107,7 @@ class AgentProcess:
         self._job_file.write_text(json.dumps(self._job_description(log_write)))
         fds = (log_write,) if self._app_fd is None else (log_write, self._app_fd)
         self._process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-P", str(BOOTSTRAP), self._job_file.name),
+            *(self._job.python, "-P", str(BOOTSTRAP), self._job_file.name),
             cwd=SOCKETS,
             env=dict(self._job.environment),
             stdin=asyncio.subprocess.DEVNULL,

@@ -74,8 +74,10 @@ def _keep_agent_private() -> None:
 
 def _keep_servers_private() -> None:
     """The SDK serves on 0.0.0.0; here the app gets a socket of its runner, and its metrics a free port of the loopback."""
-    import uvicorn
-
+    try:
+        import uvicorn
+    except ModuleNotFoundError:  # not among the app's own packages: it can be asked, not serve
+        return
     configure, construct = uvicorn.Config.__init__, uvicorn.Server.__init__
 
     def configure_private(self: Any, *args: Any, **kwargs: Any) -> None:

@@ -5,16 +5,16 @@ import contextlib
 import os
 import socket
 import time
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import httpx
 
-from ..errors import RunnerFailed
+from ..errors import RunnerFailed, StartupTimedOut
 from ..state import Revision
 from .agent_process import SOCKETS, AgentProcess, Job, RunnerLog
+from .scheduling import Seat
 
 DEFAULT_HEALTH: dict[str, Any] = {
     "path": "/health",
@@ -23,8 +23,12 @@ DEFAULT_HEALTH: dict[str, Any] = {
     "failure_threshold": 3,
     "call_regularly": True,
 }
+HEALTH_SECONDS = 15.0
 STARTUP_SECONDS = 600.0
 GRACE_SECONDS = 5.0
+ENDED_BY_ITSELF = "it ended by itself"
+HINTS = "x-fal-runner-hints"
+HEALTH_CHECK = "x-fal-runner-health-check"
 INHERITED = (
     *("PATH", "HOME", "USER", "LANG", "LC_ALL", "TZ", "TMPDIR", "OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES", "LD_LIBRARY_PATH"),
     *("VIRTUAL_ENV", "XDG_CACHE_HOME", "HF_HOME", "HF_ENDPOINT", "HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"),
@@ -45,31 +49,63 @@ def runner_environment(platform: Mapping[str, str], *, app: str, runner_id: str)
 
 
 class Runner:
-    """Healthy after start(); requests go through lease() and client, at most max_multiplexing at once."""
+    """Healthy after start(); each request takes one of its places and gives it back, the exchange itself goes through client."""
 
-    def __init__(self, revision: Revision, job: Job, log: RunnerLog, *, multiplexing: int) -> None:
+    def __init__(
+        self,
+        revision: Revision,
+        job: Job,
+        log: RunnerLog,
+        *,
+        places: int = 1,
+        health_seconds: float = HEALTH_SECONDS,
+        entered: Callable[["Runner"], None] = lambda _: None,
+    ) -> None:
         self.revision = revision
         self.log = log
+        self.places = places
         self.in_flight = 0
+        self.served = 0
+        self.hints: frozenset[str] = frozenset()
+        self.machine_type = next(iter(revision.settings.get("machine_types", ())), "")
+        self.started_at: float | None = None
+        self.ready_at: float | None = None
         self.idle_since = time.monotonic()
-        self.started_at = time.monotonic()
-        self.healthy = False
-        self._slots = asyncio.Semaphore(max(1, multiplexing))
+        self.reason: str | None = None
+        self.grace: float | None = None
+        self.state = "PENDING"
+        self._health_seconds = health_seconds
+        self._entered = entered
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._agent = AgentProcess(job, log, app_fd=self._listener.fileno())
         self._pickled = job.pickle is not None
         self._path = SOCKETS / f"h-{self._agent.id}.sock"
         self._serving: asyncio.Task[Any] | None = None
+        self._stopping: asyncio.Task[None] | None = None
+        self._draining = False
         self._health_failures = 0
-        self._health_at = 0.0
-        transport = httpx.AsyncHTTPTransport(
-            uds=str(self._path), limits=httpx.Limits(max_connections=None, max_keepalive_connections=20)
+        self._attention = asyncio.Event()
+        self._suspected = False
+        # A connection for each request: a server may close a kept one just when the next request is on its way (after a 500,
+        # and when it ends), and nobody could tell whether the app has seen that request.
+        limits = httpx.Limits(max_connections=None, max_keepalive_connections=0)
+        transport = httpx.AsyncHTTPTransport(uds=str(self._path), limits=limits)
+        self.client = httpx.AsyncClient(
+            transport=transport,
+            base_url="http://runner",
+            timeout=None,
+            trust_env=False,
+            event_hooks={"response": [self._heed]},
         )
-        self.client = httpx.AsyncClient(transport=transport, base_url="http://runner", timeout=None, trust_env=False)
 
     @property
     def id(self) -> str:
         return self._agent.id
+
+    @property
+    def socket(self) -> Path:
+        """Where the app answers: a unix socket, relative to the daemon's working directory."""
+        return self._path
 
     @property
     def pid(self) -> int | None:
@@ -77,52 +113,85 @@ class Runner:
 
     @property
     def alive(self) -> bool:
-        return self.healthy and self._agent.alive and self._serving is not None and not self._serving.done()
+        """Whether it takes requests."""
+        return self.ready_at is not None and not self._draining and self.running
 
-    async def start(self) -> None:
-        """setup() done and health check passed; RunnerFailed with the app's own words otherwise."""
+    @property
+    def running(self) -> bool:
+        """Whether its process is there and its server has not ended."""
+        return self._agent.alive and self._serving is not None and not self._serving.done()
+
+    @property
+    def seat(self) -> Seat:
+        idle = 0.0 if self.in_flight else time.monotonic() - self.idle_since
+        return Seat(runner=self.id, in_flight=self.in_flight, idle=idle, hints=self.hints, doubtful=self._health_failures > 0)
+
+    async def start(self, seconds: float = STARTUP_SECONDS) -> None:
+        """setup() done and health check passed within `seconds`; RunnerFailed with the app's own words otherwise."""
         self._listener.bind(str(self._path))
         os.set_inheritable(self._listener.fileno(), True)
+        self.started_at = time.time()
+        self._note()
         try:
             await self._agent.start()
             self._listener.close()
             self._serving = asyncio.create_task(self._agent.run("sandbox_bootstrap:serve", on_main_thread=self._pickled))
-            await self._until_healthy(float(self.revision.settings.get("startup_timeout") or STARTUP_SECONDS))
-        except BaseException:
+            await self._until_healthy(seconds)
+        except BaseException as error:
+            self.reason = self.reason or (str(error) if isinstance(error, RunnerFailed) else "not wanted any more")
             await self.stop(grace=0.0)
             raise
-        self.healthy = True
-        self.idle_since = self._health_at = time.monotonic()
+        self.ready_at = time.time()
+        self.idle_since = time.monotonic()
+        self._note()
+
+    def take(self) -> None:
+        """One of the places is taken."""
+        self.in_flight += 1
+        self._note()
+
+    def give_back(self) -> None:
+        """The place is free again."""
+        self.in_flight -= 1
+        self.served += 1
+        self.idle_since = time.monotonic()
+        self._note()
 
     def lost(self) -> None:
         """Nobody answers at its socket: the next request gets another runner."""
-        self.healthy = False
+        self.drain("it did not answer at its socket")
 
-    @asynccontextmanager
-    async def lease(self) -> AsyncIterator[None]:
-        """One of the runner's places; waits until one is free."""
-        self.in_flight += 1
-        try:
-            async with self._slots:
-                yield
-        finally:
-            self.in_flight -= 1
-            self.idle_since = time.monotonic()
+    def drain(self, reason: str) -> None:
+        """Takes no more requests; what it has goes on until stop()."""
+        self.reason = self.reason or reason
+        self._draining = True
+        self._attention.set()
+        self._note()
 
-    async def check(self, every: float = 15.0) -> None:
-        """The regular health check; a runner that fails it too often is stopped, the next request starts another."""
-        health = self.revision.health or DEFAULT_HEALTH
-        if time.monotonic() - self._health_at < every or not health.get("call_regularly", True):
-            return
-        self._health_at = time.monotonic()
-        self._health_failures = 0 if await self._answers_health() else self._health_failures + 1
-        if self._health_failures >= int(health.get("failure_threshold") or 3):
-            self.log.add("agent", f"health check failed {self._health_failures} times: the runner is replaced")
-            await self.stop(grace=GRACE_SECONDS)
+    async def watch(self) -> None:
+        """Returns when it takes no more requests: told to drain, ended by itself, or unhealthy."""
+        assert self._serving is not None
+        while self.alive:
+            waking = asyncio.create_task(self._attention.wait())
+            await asyncio.wait({self._serving, waking}, timeout=self._health_seconds, return_when=asyncio.FIRST_COMPLETED)
+            waking.cancel()
+            if self.alive:
+                await self._check()
+        if not self._draining:
+            self.drain(ENDED_BY_ITSELF)
 
     async def stop(self, grace: float = GRACE_SECONDS) -> None:
-        """teardown() has `grace` seconds; nothing of the runner is left afterwards."""
-        self.healthy = False
+        """teardown() has `grace` seconds; nothing of the runner is left afterwards. A later call with less grace cuts it short."""
+        self.drain("stopped")
+        if self._stopping is None:
+            self._stopping = asyncio.create_task(self._stop(grace))
+        else:
+            await asyncio.wait({self._stopping}, timeout=grace)
+            if not self._stopping.done():
+                await self._agent.stop()
+        await asyncio.shield(self._stopping)
+
+    async def _stop(self, grace: float) -> None:
         self._listener.close()
         stopping = asyncio.create_task(self._agent.stop(grace))
         if self._serving is not None and grace > 0:
@@ -137,6 +206,45 @@ class Runner:
         await self.client.aclose()
         self._path.unlink(missing_ok=True)
         self.log.close()
+        self.state = "TERMINATED"
+        self._entered(self)
+
+    def heed(self, headers: Mapping[str, str]) -> None:
+        """What a runner says of itself beside its answer; names in lower case."""
+        if HINTS in headers:
+            self.hints = frozenset(hint.strip() for hint in headers[HINTS].split(",") if hint.strip())
+        if HEALTH_CHECK in headers:
+            self._suspected = True
+            self._attention.set()
+
+    async def _check(self) -> None:
+        """The regular health check, or the one that a reply asked for, whose failure ends the runner at once."""
+        health = self.revision.health or DEFAULT_HEALTH
+        suspected, self._suspected = self._suspected, False
+        self._attention.clear()
+        if not suspected and not health.get("call_regularly", True):
+            return
+        self._health_failures = 0 if await self._answers_health() else self._health_failures + 1
+        threshold = 1 if suspected else int(health.get("failure_threshold") or 3)
+        if self._health_failures >= threshold and self.alive:
+            self.drain(f"health check failed {self._health_failures} times")
+            self.log.add("agent", f"{self.reason}: the runner is replaced")
+
+    async def _heed(self, reply: httpx.Response) -> None:
+        if HEALTH_CHECK not in reply.request.headers:
+            self.heed(reply.headers)
+
+    def _note(self) -> None:
+        """Tell who keeps the records when the state is another."""
+        if self._draining:
+            state = "DRAINING" if self.in_flight else "TERMINATING"
+        elif self.ready_at is None:
+            state = "SETUP"
+        else:
+            state = "RUNNING" if self.in_flight else "IDLE"
+        if state != self.state and self.state != "TERMINATED":
+            self.state = state
+            self._entered(self)
 
     async def _until_healthy(self, seconds: float) -> None:
         assert self._serving is not None
@@ -148,16 +256,18 @@ class Runner:
             if await self._answers_health():
                 return
             await asyncio.sleep(0.05)
-        raise RunnerFailed(f"not healthy after {seconds:.0f} s (startup_timeout): {self.log.reason()}")
+        raise StartupTimedOut(f"not healthy after {seconds:.0f} s (startup_timeout): {self.log.reason()}")
 
     async def _answers_health(self) -> bool:
         health = self.revision.health or DEFAULT_HEALTH
-        headers = {"x-fal-runner-health-check": "1"}
         try:
             reply = await self.client.request(
-                health.get("method") or "POST", health["path"], headers=headers, timeout=float(health.get("timeout_seconds") or 5)
+                health.get("method") or "POST",
+                health["path"],
+                headers={HEALTH_CHECK: "1"},
+                timeout=float(health.get("timeout_seconds") or 5),
             )
-        except httpx.TransportError:
+        except httpx.RequestError:
             return False
         return reply.is_success
 

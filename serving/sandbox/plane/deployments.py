@@ -1,8 +1,10 @@
 """Deployments: what a registration becomes, and how an alias moves from one revision to the next."""
 
 import asyncio
+import contextlib
+import re
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import Any
@@ -11,12 +13,14 @@ import isolate_proto as proto
 
 from ..accounts import Account
 from ..errors import BuildFailed, NotAllowed, NotFound, RunnerFailed, SandboxError
-from ..fleet.agent_process import Line
+from ..fleet.agent_process import Line, RunnerLog
 from ..fleet.fleet import Fleet
-from ..state import MAIN, Alias, Revision, State, split_name
-from .settings import health_of, kept_settings, settings_of
+from ..state import MAIN, Alias, Revision, State, full_name, split_name
+from .settings import DEFAULTS, health_of, kept_settings, settings_of, updated
 
 POLL_SECONDS = 0.1
+# A run that serves has one runner, from its first to its last moment.
+EPHEMERAL = {"ephemeral": True, "max_concurrency": 1, "min_concurrency": 0, "concurrency_buffer": 0, "keep_alive": 10**9}
 TAIL_CHARACTERS = 3000  # an error travels in a gRPC trailer, which holds 8 KiB
 
 
@@ -31,23 +35,36 @@ class Deployments:
     def register(self, account: Account, request: Any) -> tuple[Revision, Alias]:
         """The new revision, and its alias as it shall be once the revision is live."""
         alias = self._planned(account, request, settings_of(request), reset=request.scale)
-        revision = Revision(
-            id=alias.revision,
+        return self._kept(request, alias, proto.struct_to_dict(request.metadata)), alias
+
+    def ephemeral(self, account: Account, request: Any) -> tuple[Revision, Alias]:
+        """The revision of a run that serves, live at once under a name of its own; who asked for it forgets it again."""
+        app = re.sub(r"[^A-Za-z0-9_-]", "-", split_name(request.application_name)[0]) or "app"
+        alias = Alias(
             owner=account.nickname,
-            alias=alias.name,
-            environment=alias.environment,
-            entrypoint=request.entrypoint,
-            files=files_of(request),
-            settings=settings_of(request),
-            health=health_of(request),
-            metadata=proto.struct_to_dict(request.metadata),
+            name=full_name(f"{app}-{uuid.uuid4().hex[:12]}", request.environment_name),
+            environment=request.environment_name or MAIN,
+            revision=str(uuid.uuid4()),
+            auth_mode=self._auth_mode(account, request, None),
+            settings=DEFAULTS | settings_of(request) | EPHEMERAL,
         )
-        if request.WhichOneof("callable") == "function":
-            self._fleet.keep_pickle(revision.id, request.function.definition)
-        elif not request.entrypoint:
-            raise BuildFailed("an app without Python (image only) is not run by the sandbox")
-        self._state.add_revision(revision)
+        revision = self._kept(request, alias, {})
+        self._state.put_alias(alias)
         return revision, alias
+
+    def forget(self, revision: Revision) -> None:
+        """Stop what runs of a revision, and delete it."""
+        self._fleet.retire(revision.id)
+        self._state.delete_revision(revision.id)
+        self._fleet.drop_pickle(revision.id)
+
+    def forget_ephemeral(self) -> None:
+        """What a sandbox that was killed left of its runs."""
+        for alias in self._state.aliases():
+            if is_ephemeral(alias.settings):
+                self._state.delete_alias(alias.owner, alias.name)
+                self._state.delete_revision(alias.revision)
+                self._fleet.drop_pickle(alias.revision)
 
     def repoint(self, account: Account, request: Any) -> tuple[Revision, Alias]:
         """A former revision of the same app, and the alias that names it again; scaling stays as it is live."""
@@ -75,12 +92,19 @@ class Deployments:
             self._fleet.drop_pickle(revision.id)
             raise
 
+    async def introduce_detached(self, revision: Revision, alias: Alias) -> None:
+        """The alias moves at once and the runner follows; as the SDK says, a failure is not rolled back. It is in the log."""
+        await self.roll_out(revision, alias, rolling=False)
+        with contextlib.suppress(SandboxError):
+            await self._fleet.ready(revision)
+
     async def roll_out(self, revision: Revision, alias: Alias, *, rolling: bool) -> None:
         """Rolling: the alias moves when a runner of the revision is healthy, and stays where it is otherwise."""
         if rolling:
             try:
                 await self._fleet.ready(revision)
             except SandboxError as error:
+                await self._fleet.abandon(revision.id)
                 raise RunnerFailed(f"{error}\n{self._tail(revision)}") from error
             except asyncio.CancelledError:
                 await self._fleet.abandon(revision.id)
@@ -90,17 +114,24 @@ class Deployments:
         if live is not None and live.revision != revision.id:
             self._fleet.retire(live.revision)
 
-    async def lines_until(self, task: asyncio.Task[None], revision_id: str) -> AsyncIterator[list[Line]]:
-        """What the app writes while the task runs."""
-        seen = 0
-        while True:
-            done, _ = await asyncio.wait({task}, timeout=POLL_SECONDS)
-            log = self._fleet.log_of(revision_id)
-            if log is not None and log.total > seen:
-                lines, seen = log.since(seen), log.total
-                yield [line for line in lines if line.source == "user"]
-            if done:
-                return
+    def _kept(self, request: Any, alias: Alias, metadata: dict[str, Any]) -> Revision:
+        revision = Revision(
+            id=alias.revision,
+            owner=alias.owner,
+            alias=alias.name,
+            environment=alias.environment,
+            entrypoint=request.entrypoint,
+            files=files_of(request),
+            settings=settings_of(request),
+            health=health_of(request),
+            metadata=metadata,
+        )
+        if request.WhichOneof("callable") == "function":
+            self._fleet.keep_pickle(revision.id, request.function.definition)
+        elif not request.entrypoint:
+            raise BuildFailed("an app without Python (image only) is not run by the sandbox")
+        self._state.add_revision(revision)
+        return revision
 
     def _planned(self, account: Account, request: Any, asked: dict[str, Any], *, reset: bool) -> Alias:
         name = request.application_name or f"app-{uuid.uuid4().hex[:8]}"
@@ -134,6 +165,19 @@ class Deployments:
         return "\n".join(log.tail())[-TAIL_CHARACTERS:] if log is not None else ""
 
 
+async def lines_until(task: "asyncio.Task[Any]", log: Callable[[], RunnerLog | None]) -> AsyncIterator[list[Line]]:
+    """What an app writes while the task runs; its log may come later than the task."""
+    seen = 0
+    while True:
+        done, _ = await asyncio.wait({task}, timeout=POLL_SECONDS)
+        found = log()
+        if found is not None and found.total > seen:
+            lines, seen = found.since(seen), found.total
+            yield [line for line in lines if line.source == "user"]
+        if done:
+            return
+
+
 def files_of(request: Any) -> tuple[tuple[str, str], ...]:
     """(hash, relative path) of the app files; a path that leaves the app's folder is refused."""
     for file in request.files:
@@ -144,4 +188,9 @@ def files_of(request: Any) -> tuple[tuple[str, str], ...]:
 
 
 def with_settings(alias: Alias, changed: dict[str, Any]) -> Alias:
-    return replace(alias, settings=alias.settings | changed)
+    return replace(alias, settings=updated(alias.settings, changed))
+
+
+def is_ephemeral(settings: Mapping[str, Any]) -> bool:
+    """Whether an alias belongs to a run, which no list shows."""
+    return bool(settings.get("ephemeral"))

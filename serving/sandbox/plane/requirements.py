@@ -15,7 +15,7 @@ def check_environment(kind: str, configuration: Mapping[str, Any]) -> list[str]:
     """Log lines of a build that found everything; BuildFailed names each requirement that is missing or different."""
     if kind != "virtualenv":
         raise BuildFailed(f"environment kind '{kind}' is not built by the sandbox; use requirements (virtualenv)")
-    _check_python(configuration.get("python_version"))
+    check_python(configuration)
     lines, faults = [], []
     for text in _flat(configuration.get("requirements") or []):
         fault, line = _judge(text)
@@ -27,10 +27,18 @@ def check_environment(kind: str, configuration: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def _check_python(wanted: object) -> None:
-    have = platform.python_version()
+def check_python(configuration: Mapping[str, Any]) -> None:
+    """BuildFailed where an app asks for another Python than the one that the sandbox runs."""
+    wanted, have = configuration.get("python_version"), platform.python_version()
     if wanted and str(wanted).split(".")[:2] != have.split(".")[:2]:
         raise BuildFailed(f"python_version {wanted} was asked, the sandbox runs {have}; start it with a Python {wanted}")
+
+
+def layers_of(requirements: str | Iterable[Any]) -> list[list[str]]:
+    """Requirements in the order of their installation: a list of lists is one layer after the other, all else is one layer."""
+    listed: list[Any] = [requirements] if isinstance(requirements, str) else list(requirements)
+    layers = listed if any(not isinstance(item, str) for item in listed) else [listed]
+    return [found for layer in layers if (found := list(_flat(layer)))]
 
 
 def _flat(requirements: str | Iterable[Any]) -> Iterator[str]:

@@ -1,5 +1,6 @@
 """Settings of an app as the SDK sends them, as the sandbox keeps them, and as it tells them back."""
 
+import json
 from datetime import UTC, datetime
 from typing import Any
 
@@ -7,7 +8,18 @@ import isolate_proto as proto
 
 from ..state import Alias, Revision
 
-DEFAULTS = {"keep_alive": 60, "max_concurrency": 2, "min_concurrency": 0, "max_multiplexing": 1}
+# What the SDK's summary before a deploy takes for the platform's defaults, except that runners stay a minute.
+DEFAULTS: dict[str, Any] = {
+    "keep_alive": 60,
+    "min_concurrency": 0,
+    "max_concurrency": 2,
+    "concurrency_buffer": 0,
+    "concurrency_buffer_perc": 0,
+    "scaling_delay_seconds": 0,
+    "max_multiplexing": 1,
+    "request_timeout": 3600,
+    "startup_timeout": 600,
+}
 # Kept from the live app when it is deployed again, unless the deploy asks for a reset; the rest comes from the code.
 SCALING = (
     "keep_alive",
@@ -16,18 +28,36 @@ SCALING = (
     "concurrency_buffer",
     "concurrency_buffer_perc",
     "scaling_delay_seconds",
+    "request_timeout",
+    "request_start_timeout",
+    "valid_regions",
 )
-NUMBERS = (*SCALING, "max_multiplexing", "request_timeout", "startup_timeout", "request_start_timeout", "num_gpus")
+NUMBERS = (*SCALING[:-1], "max_multiplexing", "startup_timeout", "num_gpus")
 LISTS = ("machine_types", "valid_regions")
 
 
 def settings_of(request: Any) -> dict[str, Any]:
-    """What a RegisterApplication asks for; machine types and regions are kept and have no effect."""
+    """What a RegisterApplication or a Run asks for; machine types and regions are kept and have no effect.
+
+    `environment` holds what shall be built: [{"kind", "configuration"}, ...].
+    """
+    fields = request.DESCRIPTOR.fields_by_name
     found = _present(request.machine_requirements)
-    if request.HasField("termination_grace_period_seconds"):
-        found["termination_grace_period_seconds"] = request.termination_grace_period_seconds
+    found["environment"] = [
+        {"kind": item.kind, "configuration": proto.struct_to_dict(item.configuration)} for item in request.environments
+    ]
     if request.HasField("secrets"):
         found["secrets"] = list(request.secrets.names)
+    if request.data_mounts:
+        found["data_mounts"] = list(request.data_mounts)
+    if "retry_config" in fields and request.HasField("retry_config"):
+        found["retry_config"] = json.loads(request.retry_config)
+    if "skip_retry_conditions" in fields and request.skip_retry_conditions:
+        found["skip_retry_conditions"] = [proto.RetryCondition.Name(item).lower() for item in request.skip_retry_conditions]
+    if "private_logs" in fields and request.HasField("private_logs"):
+        found["private_logs"] = request.private_logs
+    if "termination_grace_period_seconds" in fields and request.HasField("termination_grace_period_seconds"):
+        found["termination_grace_period_seconds"] = request.termination_grace_period_seconds
     return found
 
 
@@ -39,7 +69,12 @@ def update_of(request: Any) -> dict[str, Any]:
 def kept_settings(live: dict[str, Any] | None, asked: dict[str, Any], *, reset: bool) -> dict[str, Any]:
     """Settings after a deploy: those of the code, except that a live app keeps its scaling."""
     kept = {} if live is None or reset else {name: live[name] for name in SCALING if name in live}
-    return DEFAULTS | asked | kept
+    return _without_cleared(DEFAULTS | asked | kept)
+
+
+def updated(live: dict[str, Any], changed: dict[str, Any]) -> dict[str, Any]:
+    """Settings after an UpdateApplication."""
+    return _without_cleared(live | changed)
 
 
 def health_of(request: Any) -> dict[str, Any] | None:
@@ -69,6 +104,11 @@ def application_info(revision: Revision, *, runners: int) -> Any:
         application_id=revision.id, created_at=created, active_runners=runners, environment_name=revision.environment
     )
     return _filled(info, DEFAULTS | revision.settings)
+
+
+def _without_cleared(settings: dict[str, Any]) -> dict[str, Any]:
+    """0 is how a default for the wait in the queue is taken away."""
+    return {name: value for name, value in settings.items() if name != "request_start_timeout" or value}
 
 
 def _present(message: Any) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from serving.release.platform import FalPlatform
 from serving.release.registry import Registry, sqlite_url
 from serving.release.target import sandbox_target
 from serving.sandbox import control
+from tests import postgres
 
 MakePackage = Callable[[str], Path]
 MakeToy = Callable[..., Path]
@@ -50,6 +51,13 @@ def registry(tmp_path: Path) -> Iterator[Registry]:
     registry = Registry(sqlite_url(tmp_path / "home"), clock=Clock())
     yield registry
     registry.close()
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[postgres.Server]:
+    """A real server, as long as these tests last; `database()` is the URL of a new, empty registry."""
+    with postgres.running() as server:
+        yield server
 
 
 @pytest.fixture

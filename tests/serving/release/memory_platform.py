@@ -10,7 +10,8 @@ from typing import Any, Literal
 
 from PIL import Image
 
-from serving.release.platform import Alias, Called, Caller, Deployed
+from serving.release.errors import PlatformError
+from serving.release.platform import Alias, Auth, Called, Caller, Deployed, Revision, Seen, Strategy
 
 When = Literal["before", "after"]
 
@@ -30,40 +31,109 @@ class MemoryPlatform:
 
     def __init__(self) -> None:
         self.aliases: dict[tuple[str, str], str] = {}
+        self.auth: dict[tuple[str, str], str] = {}
         self.packages: dict[str, tuple[str, str]] = {}
+        self.places: dict[str, tuple[str, str]] = {}
         self.deploys: list[tuple[str, str, str]] = []
+        self.account_secrets: dict[str, list[str]] = {}
+        self.seen: dict[tuple[str, str], list[Seen]] = {}
+        self.now = 1_767_225_600.0
         self.calls = 0
         self.on_call: Callable[[int, str, When], None] = lambda number, verb, when: None
         self.broken: dict[tuple[str, str], dict[str, Any]] = {}
-        self.requests = itertools.count(1)
+        self.numbers = itertools.count(1)
 
     def whoami(self) -> dict[str, str]:
         return {"user_id": "memory", "nickname": "memory"}
 
-    def deploy(self, package: Path, *, app: str, environment: str | None) -> Deployed:
+    def clock(self) -> float | None:
+        return self.now
+
+    def deploy(
+        self, package: Path, *, app: str, environment: str | None, strategy: Strategy = "rolling", auth: Auth | None = None
+    ) -> Deployed:
         number = self._enter("deploy")
         content = (package / "content.txt").read_text()
         package_hash = json.loads((package / "package.json").read_text())["hash"]
         place = environment or "main"
-        revision = f"revision-{len(self.packages) + 1}"
+        revision = f"revision-{len(self.places) + 1}"
         self.packages[revision] = (content, package_hash)
+        self.places[revision] = (app, place)
         self.aliases[app, place] = revision
+        self.auth[app, place] = auth or "shared"
         self.deploys.append((app, place, content))
         self._leave(number, "deploy")
         return Deployed(revision=revision, urls=self._urls(app, place))
 
     def alias(self, app: str, environment: str | None) -> Alias | None:
         number = self._enter("alias")
-        place = environment or "main"
-        revision = self.aliases.get((app, place))
+        found = self._apps(environment).get(app)
         self._leave(number, "alias")
-        return Alias(revision=revision, auth_mode="shared", urls=self._urls(app, place)) if revision else None
+        return found
+
+    def apps(self, environment: str | None) -> dict[str, Alias]:
+        number = self._enter("apps")
+        found = self._apps(environment)
+        self._leave(number, "apps")
+        return found
+
+    def revisions(self, app: str, environment: str | None) -> list[Revision]:
+        number = self._enter("revisions")
+        here = (app, environment or "main")
+        found = [
+            Revision(revision=revision, created_at=self.now + order, runners=int(self.aliases.get(here) == revision))
+            for order, (revision, place) in enumerate(self.places.items())
+            if place == here and revision in self.packages
+        ]
+        self._leave(number, "revisions")
+        return found[::-1]
 
     def set_revision(self, app: str, revision: str, environment: str | None) -> None:
         number = self._enter("set_revision")
-        assert revision in self.packages
+        if revision not in self.packages:
+            raise PlatformError(f"there is no revision {revision!r}")
         self.aliases[app, environment or "main"] = revision
         self._leave(number, "set_revision")
+
+    def set_auth(self, app: str, mode: Auth, environment: str | None) -> None:
+        number = self._enter("set_auth")
+        assert (app, environment or "main") in self.aliases
+        self.auth[app, environment or "main"] = mode
+        self._leave(number, "set_auth")
+
+    def delete(self, app: str, environment: str | None) -> None:
+        number = self._enter("delete")
+        self.aliases.pop((app, environment or "main"), None)
+        self._leave(number, "delete")
+
+    def delete_revision(self, revision: str) -> None:
+        number = self._enter("delete_revision")
+        assert revision not in self.aliases.values(), "the platform refuses to delete what a name points to"
+        self.packages.pop(revision, None)
+        self._leave(number, "delete_revision")
+
+    def environments(self) -> list[str]:
+        number = self._enter("environments")
+        names = sorted({place for _, place in self.aliases} - {"main"})
+        self._leave(number, "environments")
+        return names
+
+    def delete_environment(self, name: str) -> None:
+        number = self._enter("delete_environment")
+        self.aliases = {key: revision for key, revision in self.aliases.items() if key[1] != name}
+        self._leave(number, "delete_environment")
+
+    def secrets(self, environment: str | None) -> list[str]:
+        number = self._enter("secrets")
+        names = sorted(self.account_secrets.get(environment or "main", []))
+        self._leave(number, "secrets")
+        return names
+
+    def requests(self, app: str, environment: str | None, since: float) -> list[Seen]:
+        number = self._enter("requests")
+        found = [seen for seen in self.seen.get((app, environment or "main"), []) if seen.ended_at >= since]
+        self._leave(number, "requests")
+        return found[::-1]
 
     def call(
         self,
@@ -79,8 +149,13 @@ class MemoryPlatform:
         content, package = self.packages[self.aliases[app, place]]
         faults = self.broken.get((content, place), {})
         status, units, body = answer(package, arguments, path=path, key=key, faults=faults)
+        request_id = f"request-{next(self.numbers)}"
+        self.now += 0.25
+        billed = None if units is None else float(units)
+        row = Seen(request_id=request_id, status=status, seconds=0.25, units=billed, ended_at=self.now)
+        self.seen.setdefault((app, place), []).append(row)
         self._leave(number, "call")
-        return Called(status=status, units=units, body=body, seconds=0.25, request_id=f"request-{next(self.requests)}")
+        return Called(status=status, units=units, body=body, seconds=0.25, request_id=request_id)
 
     def fetch(self, url: str) -> bytes:
         number = self._enter("fetch")
@@ -90,6 +165,14 @@ class MemoryPlatform:
     def on_main(self, app: str) -> str:
         """What the package that main runs was made of."""
         return self.packages[self.aliases[app, "main"]][0]
+
+    def _apps(self, environment: str | None) -> dict[str, Alias]:
+        place = environment or "main"
+        here = {app: revision for (app, at), revision in self.aliases.items() if at == place}
+        return {
+            app: Alias(revision=revision, auth_mode=self.auth.get((app, place), "shared"), urls=self._urls(app, place))
+            for app, revision in here.items()
+        }
 
     def _enter(self, verb: str) -> int:
         self.calls += 1

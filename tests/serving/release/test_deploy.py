@@ -10,10 +10,12 @@ from typing import Any
 
 import pytest
 
+from serving.release.budget import Budget
 from serving.release.deploy import publish_package
 from serving.release.errors import (
     DeployBusy,
     DeployFailed,
+    OverBudget,
     PackageError,
     PlatformUnreachable,
     ReleaseError,
@@ -21,19 +23,22 @@ from serving.release.errors import (
     SmokeFailed,
     Tampered,
 )
+from serving.release.golden import Golden, GoldenPlan
 from serving.release.package import _package_hash
 from serving.release.registry import Registry, Row
 from serving.release.smoke import SmokePlan
 from tests.serving.release.conftest import MakePackage
-from tests.serving.release.memory_platform import MemoryPlatform, PowerCut, When
+from tests.serving.release.memory_platform import MemoryPlatform, PowerCut, When, png
 
 CONTENTS = {_package_hash({"content.txt": hashlib.sha256(name.encode()).hexdigest()}): name for name in "abc"}
 PLAN = SmokePlan(arguments=[{"prompt": "a red fox"}])
 
 
-def publish(package: Path, platform: MemoryPlatform, registry: Registry, lines: list[str] | None = None) -> Row:
+def publish(package: Path, platform: MemoryPlatform, registry: Registry, lines: list[str] | None = None, **named: Any) -> Row:
     progress = (lines if lines is not None else []).append
-    return publish_package(package, platform=platform, registry=registry, verdict_hash="v" * 64, smoke=PLAN, progress=progress)
+    return publish_package(
+        package, platform=platform, registry=registry, verdict_hash="v" * 64, smoke=PLAN, progress=progress, **named
+    )
 
 
 def states(registry: Registry) -> dict[str, str]:
@@ -102,7 +107,7 @@ def test_a_package_goes_to_candidate_then_main_and_is_live(make_package: MakePac
         assert evidence["images"] == evidence["units"] == 2
         assert evidence["health"]["package"] == row["package"]
         assert evidence["requests"][0]["request_id"].startswith("request-")
-    assert [line["event"] for line in registry.journal()] == ["intent", "note", "candidate", "note", "note", "note", "live"]
+    assert [line["event"] for line in registry.journal()] == ["intent", "note", "candidate", *["note"] * 4, "live"]
     registry.verify_journal()
 
 
@@ -220,44 +225,98 @@ def test_an_error_at_any_call_leaves_the_old_release_and_the_next_run_goes_on(
             check_one_live(platform, registry, "b")
 
 
-@pytest.mark.parametrize("then", ["b", "c"], ids=["same package again", "another package"])
-def test_a_kill_at_any_call_is_mended_by_the_next_run(make_package: MakePackage, tmp_path: Path, then: str) -> None:
-    for number, when in points(make_package, tmp_path):
-        with memory_registry(f"kill-{number}-{when}") as registry:
-            platform = MemoryPlatform()
-            publish(make_package("a"), platform, registry)
-            dead_from(platform, number, when)
-            with pytest.raises(PowerCut):
-                publish(make_package("b"), platform, registry)
-            revive(platform)
-            publish(make_package(then), platform, registry)
-            check_one_live(platform, registry, then)
-            if then == "b":
-                assert [deploy[1:] for deploy in platform.deploys[2:]] == [("candidate", "b"), ("main", "b")], (
-                    f"call {number} {when}"
-                )
+def test_a_deploy_that_was_given_up_leaves_no_revision_that_nobody_knows_of(make_package: MakePackage, registry: Registry) -> None:
+    platform = MemoryPlatform()
+    publish(make_package("a"), platform, registry)
+    deploys = itertools.count(1)
+
+    def die(called: int, verb: str, when: When) -> None:
+        if verb == "deploy" and when == "after" and next(deploys) == 1:
+            raise PowerCut("after the candidate was deployed")
+
+    platform.on_call = die
+    with pytest.raises(PowerCut):
+        publish(make_package("b"), platform, registry)
+    revive(platform)
+    publish(make_package("c"), platform, registry)
+    (given_up,) = (row for row in registry.releases() if row["state"] == "failed")
+    assert given_up["evidence"]["left_behind"] == {"candidate": "revision-3"}
 
 
-@pytest.mark.parametrize("number", range(1, 8))
-def test_a_kill_at_any_write_of_the_registry_is_mended_by_the_next_run(
-    make_package: MakePackage, registry: Registry, monkeypatch: pytest.MonkeyPatch, number: int
+def test_a_failure_on_main_that_was_found_before_the_power_went_is_not_tried_again(
+    make_package: MakePackage, registry: Registry
 ) -> None:
     platform = MemoryPlatform()
     publish(make_package("a"), platform, registry)
-    store, writes = registry._store, itertools.count(1)
+    platform.broken["b", "main"] = {"units": "9"}
 
-    def die(*arguments: Any, **named: Any) -> None:
-        if next(writes) >= number:
-            raise PowerCut(f"write {number}")
-        store(*arguments, **named)
+    def die(called: int, verb: str, when: When) -> None:
+        if verb == "set_revision":
+            raise PowerCut("before main was set back")
 
-    with monkeypatch.context() as patch:
-        patch.setattr(registry, "_store", die)
-        with pytest.raises(PowerCut):
-            publish(make_package("b"), platform, registry)
-    publish(make_package("b"), platform, registry)
-    check_one_live(platform, registry, "b")
-    assert [deploy[1] for deploy in platform.deploys[2:]] == ["candidate", "main"]
+    platform.on_call = die
+    with pytest.raises(PowerCut):
+        publish(make_package("b"), platform, registry)
+    revive(platform)
+    deploys = len(platform.deploys)
+    with pytest.raises(SmokeFailed, match=r"billed '9' units.*found by an earlier run"):
+        publish(make_package("b"), platform, registry)
+    assert len(platform.deploys) == deploys
+    assert states(registry) == {"a": "live", "b": "failed"}
+    assert platform.on_main("toy") == "a"
+
+
+@pytest.mark.parametrize(
+    ("budget", "fault", "says"),
+    [
+        (Budget(latency_seconds=0.1), {}, "over its budget: median 0.25 s"),
+        (Budget(), {"status": 503, "units": "0"}, "over its budget: 2 of 3 requests failed"),
+        (Budget(error_budget=0.7), {"status": 503, "units": "0"}, None),
+    ],
+)
+def test_a_candidate_that_is_over_its_budget_never_reaches_main(
+    make_package: MakePackage, registry: Registry, budget: Budget, fault: dict[str, Any], says: str | None
+) -> None:
+    platform = MemoryPlatform()
+    publish(make_package("a"), platform, registry)
+    golden = GoldenPlan(requests=[Golden(arguments={"seed": seed, "num_images": 1}, expected=png()) for seed in (1, 2)])
+
+    def break_golden(called: int, verb: str, when: When) -> None:
+        row = registry.releases()[-1]
+        if "candidate" in row["evidence"] and row["state"] == "candidate" and "budget" not in row["evidence"]:
+            platform.broken["b", "candidate"] = fault
+        else:
+            platform.broken.clear()
+
+    platform.on_call = break_golden
+    if says is None:
+        publish(make_package("b"), platform, registry, golden=golden, budget=budget)
+        assert states(registry) == {"a": "retired", "b": "live"}
+        return
+    with pytest.raises(OverBudget, match=says):
+        publish(make_package("b"), platform, registry, golden=golden, budget=budget)
+    assert states(registry) == {"a": "live", "b": "failed"}
+    assert [place for _, place, content in platform.deploys if content == "b"] == ["candidate"]
+    (failed,) = (row for row in registry.releases() if row["state"] == "failed")
+    assert failed["evidence"]["budget"]["fault"] in failed["evidence"]["reason"]
+
+
+def test_golden_pictures_are_drawn_by_the_candidate_and_timed_against_what_is_live(
+    make_package: MakePackage, registry: Registry
+) -> None:
+    platform = MemoryPlatform()
+    golden = GoldenPlan(requests=[Golden(arguments={"seed": 1, "num_images": 1}, expected=png())], said=())
+    first = publish(make_package("a"), platform, registry, golden=golden)
+    second = publish(make_package("b"), platform, registry, golden=golden)
+    assert first["evidence"]["golden"]["pictures"][0]["psnr"] == 100.0
+    assert first["evidence"]["budget"]["live"] == {"requests": 0, "images": 0, "units": 0}
+    assert second["evidence"]["budget"]["live"] == {"requests": 1, "images": 1, "units": 1}
+    assert second["evidence"]["budget"]["latency"]["live_seconds"] == 0.25
+
+
+def test_a_release_without_samples_says_that_no_picture_was_compared(make_package: MakePackage, registry: Registry) -> None:
+    row = publish(make_package("a"), MemoryPlatform(), registry)
+    assert row["evidence"]["golden"]["said"] == ["no samples of an evaluation were given, so no picture is compared"]
 
 
 def test_main_is_set_back_by_the_next_run_when_it_could_not_be_at_once(make_package: MakePackage, registry: Registry) -> None:
@@ -306,6 +365,37 @@ def test_two_deploys_of_one_app_at_once_one_wins_and_the_other_says_why(make_pac
         leave.set()
         winner.join(20)
     assert states(registry) == {"a": "live"}
+
+
+def test_a_deploy_waits_for_the_one_before_it_and_says_for_whom(make_package: MakePackage, registry: Registry) -> None:
+    platform, lines = MemoryPlatform(), list[str]()
+    inside, leave = threading.Event(), threading.Event()
+
+    def wait(called: int, verb: str, when: When) -> None:
+        inside.set()
+        assert leave.wait(20)
+
+    platform.on_call = wait
+    winner = threading.Thread(target=publish, args=(make_package("a"), platform, registry))
+    winner.start()
+    assert inside.wait(20)
+    other = Registry(registry.engine.url.render_as_string(), clock=registry.clock)
+
+    def heard(line: str) -> None:
+        lines.append(line)
+        leave.set()
+
+    try:
+        row = publish_package(
+            make_package("b"), platform=platform, registry=other, verdict_hash="v", smoke=PLAN, wait=20.0, progress=heard
+        )
+    finally:
+        other.close()
+        leave.set()
+        winner.join(20)
+    assert row["state"] == "live"
+    assert states(registry) == {"a": "retired", "b": "live"}
+    assert "waiting up to 20 s: app 'toy' is being deployed to memory by process" in lines[0]
 
 
 def test_a_folder_that_is_no_package_is_refused(tmp_path: Path, registry: Registry) -> None:

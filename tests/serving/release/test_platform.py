@@ -25,7 +25,7 @@ from serving.release.errors import (
 from serving.release.platform import Caller, FalPlatform
 from serving.release.registry import Registry, Row, sqlite_url
 from serving.release.smoke import SmokePlan, running_package
-from serving.release.target import sandbox_target
+from serving.release.target import HOST_VARIABLES, sandbox_target
 from serving.sandbox import control
 from tests.serving.release.conftest import MakeToy
 
@@ -159,7 +159,7 @@ def test_shared_mode_refused_says_whom_to_ask(tmp_path: Path, registry: Registry
 
 def test_a_wrong_key_is_told_and_never_logged(sandbox_home: Path, tmp_path: Path, registry: Registry, make_toy: MakeToy) -> None:
     running = control.up(sandbox_home)
-    key = "11111111-2222-3333-4444-555555555555:planted-secret-of-nobody"
+    key = "sandbox-1111111122222222:planted-secret-of-nobody"
     with sandbox_target({**running.env, "FAL_KEY": key}, caller_key=running.caller_key, logs=tmp_path / "logs") as platform:
         for ask in (platform.whoami, lambda: platform.alias("toy", None), lambda: publish(make_toy("key"), platform, registry)):
             with pytest.raises(WrongKey, match="the sandbox accepts only keys that it issued") as wrong:
@@ -178,9 +178,9 @@ def test_a_platform_that_is_not_there_is_told_within_seconds(sandbox_home: Path,
         taken.bind(("127.0.0.1", 0))  # bound and not listening: nobody answers here
         nowhere = f"127.0.0.1:{taken.getsockname()[1]}"
         env = dict(control.up(sandbox_home).env)
-        env |= dict.fromkeys(("FAL_GRPC_HOST", "FAL_REST_HOST", "FAL_RUN_HOST", "FAL_QUEUE_RUN_HOST"), nowhere)
+        env |= dict.fromkeys(HOST_VARIABLES, nowhere)
         began = time.monotonic()
-        with sandbox_target(env, caller_key="a:b", logs=tmp_path / "logs") as platform:
+        with sandbox_target(env, caller_key="sandbox-a:b", logs=tmp_path / "logs") as platform:
             for ask in (platform.whoami, lambda: platform.alias("toy", None)):
                 with pytest.raises(PlatformUnreachable, match="`lorasmith sandbox up` starts it"):
                     ask()

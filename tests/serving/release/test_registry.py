@@ -1,12 +1,11 @@
-"""The record: legal moves only, one live release, and a journal that shows every hand that touched it."""
+"""The record, on SQLite and on PostgreSQL: legal moves only, one live release, and a journal that shows every hand on it."""
 
 import json
-import sqlite3
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -15,8 +14,8 @@ import sqlalchemy as sa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from serving.release import database, tables
 from serving.release import lease as leases
-from serving.release import tables
 from serving.release.errors import (
     DeployBusy,
     IllegalTransition,
@@ -27,6 +26,8 @@ from serving.release.errors import (
 )
 from serving.release.lease import deploy_lease
 from serving.release.registry import GENESIS, TRANSITIONS, Registry, Row, line_hash, release_id, sqlite_url
+from tests.postgres import Server
+from tests.serving.release.conftest import Clock
 
 PATHS = {
     "intent": (),
@@ -35,6 +36,31 @@ PATHS = {
     "failed": ("failed",),
     "retired": ("candidate", "live", "retired"),
 }
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """An empty registry on either database."""
+    if request.param == "sqlite":
+        return sqlite_url(tmp_path / "home")
+    server: Server = request.getfixturevalue("postgresql")
+    return server.database()
+
+
+@pytest.fixture
+def registry(url: str) -> Iterator[Registry]:
+    with closing(Registry(url, clock=Clock())) as registry:
+        yield registry
+
+
+def past_the_journal(registry: Registry, statement: str, values: tuple[str, ...] = ()) -> None:
+    """What somebody does who owns the database: take the triggers away, then write."""
+    sqlite = registry.engine.dialect.name == "sqlite"
+    names = ("journal_refuses_UPDATE", "journal_refuses_DELETE") if sqlite else ("journal_refuses_change ON journal",)
+    with registry.engine.begin() as connection:
+        for name in names:
+            connection.exec_driver_sql(f"DROP TRIGGER {name}")
+        connection.exec_driver_sql(statement if sqlite else statement.replace("?", "%s"), values)
 
 
 def intent(registry: Registry, package: str = "p1", *, app: str = "fox", target: str = "sandbox") -> Row:
@@ -121,7 +147,7 @@ def test_each_line_is_chained_to_the_one_before(registry: Registry) -> None:
 
 TAMPERINGS = [
     ("a changed line", "UPDATE journal SET at = '2020' WHERE seq = 3", "journal line 3 "),
-    ("a changed row in a line", """UPDATE journal SET "row" = replace("row", 'p1', 'p9') WHERE seq = 2""", "journal line 2 "),
+    ("a changed row in a line", """UPDATE journal SET "row" = '{"package": "p9"}' WHERE seq = 2""", "journal line 2 "),
     ("a changed hash", "UPDATE journal SET hash = 'x' WHERE seq = 1", "journal line 1 "),
     ("a line taken out", "DELETE FROM journal WHERE seq = 2", "journal line 2 is missing"),
     ("the end cut off", "DELETE FROM journal WHERE seq = 4", "is not what journal line 3 says"),
@@ -134,10 +160,7 @@ TAMPERINGS = [
 @pytest.mark.parametrize(("statement", "message"), [row[1:] for row in TAMPERINGS], ids=[row[0] for row in TAMPERINGS])
 def test_the_first_broken_line_is_named(registry: Registry, statement: str, message: str) -> None:
     in_state(registry, "retired")
-    with closing(sqlite3.connect(registry.engine.url.database or "")) as connection, connection:
-        for verb in ("UPDATE", "DELETE"):
-            connection.execute(f"DROP TRIGGER journal_refuses_{verb}")
-        connection.execute(statement)
+    past_the_journal(registry, statement)
     with pytest.raises(JournalBroken, match=message):
         registry.verify_journal()
 
@@ -145,9 +168,7 @@ def test_the_first_broken_line_is_named(registry: Registry, statement: str, mess
 def test_a_forged_line_with_a_fitting_hash_breaks_the_next_one(registry: Registry) -> None:
     in_state(registry, "retired")
     forged = {**registry.journal()[1], "at": "2020"}
-    with closing(sqlite3.connect(registry.engine.url.database or "")) as connection, connection:
-        connection.execute("DROP TRIGGER journal_refuses_UPDATE")
-        connection.execute("UPDATE journal SET at = ?, hash = ? WHERE seq = 2", (forged["at"], line_hash(forged)))
+    past_the_journal(registry, "UPDATE journal SET at = ?, hash = ? WHERE seq = 2", (forged["at"], line_hash(forged)))
     with pytest.raises(JournalBroken, match="journal line 3 "):
         registry.verify_journal()
 
@@ -174,7 +195,17 @@ moves = st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from(["start", *so
 @settings(max_examples=25, deadline=None)
 @given(moves=moves)
 def test_any_walk_leaves_one_live_release_and_a_whole_journal(moves: list[tuple[str, str]]) -> None:
-    with memory_registry() as registry:
+    walk("sqlite:///file:walk?mode=memory&cache=shared&uri=true", moves)
+
+
+@settings(max_examples=10, deadline=None)
+@given(moves=moves)
+def test_any_walk_does_so_on_postgresql(postgresql: Server, moves: list[tuple[str, str]]) -> None:
+    walk(postgresql.database(), moves)
+
+
+def walk(url: str, moves: list[tuple[str, str]]) -> None:
+    with closing(Registry(url)) as registry:
         for package, move in moves:
             with suppress(IllegalTransition, UnknownRelease):
                 if move == "start":
@@ -185,9 +216,9 @@ def test_any_walk_leaves_one_live_release_and_a_whole_journal(moves: list[tuple[
         assert registry.verify_journal() == len(registry.journal())
 
 
-def test_writers_at_the_same_time_leave_one_chain(tmp_path: Path) -> None:
+def test_writers_at_the_same_time_leave_one_chain(url: str) -> None:
     def write(number: int) -> None:
-        own = Registry(sqlite_url(tmp_path))
+        own = Registry(url)
         for package in range(5):
             intent(own, f"p{package}", app=f"app-{number}")
         own.close()
@@ -197,22 +228,19 @@ def test_writers_at_the_same_time_leave_one_chain(tmp_path: Path) -> None:
         writer.start()
     for writer in writers:
         writer.join()
-    registry = Registry(sqlite_url(tmp_path))
+    registry = Registry(url)
     assert registry.verify_journal() == 20
     registry.close()
 
 
-def test_a_locked_registry_is_one_clear_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tables, "SQLITE_BUSY_SECONDS", 0.1)
-    registry = Registry(sqlite_url(tmp_path))
-    with closing(sqlite3.connect(tmp_path / "registry.db", isolation_level=None)) as other:
-        other.execute("BEGIN IMMEDIATE")
-        with pytest.raises(RegistryBusy, match="another process"):
-            intent(registry)
-        assert registry.releases() == []  # reading goes on
-        other.execute("ROLLBACK")
-    intent(registry)
-    registry.close()
+def test_a_locked_registry_is_one_clear_line(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(database, "BUSY_SECONDS", 0.1)
+    with closing(Registry(url)) as registry, closing(Registry(url)) as other:
+        with other.writing():
+            with pytest.raises(RegistryBusy, match="another process"):
+                intent(registry)
+            assert registry.releases() == []  # reading goes on
+        intent(registry)
 
 
 def test_one_lease_an_app_and_target(registry: Registry) -> None:
@@ -226,23 +254,23 @@ def test_one_lease_an_app_and_target(registry: Registry) -> None:
         pass
 
 
-def test_the_lease_of_a_dead_process_is_taken_over_at_once(tmp_path: Path) -> None:
+def test_the_lease_of_a_dead_process_is_taken_over_at_once(url: str) -> None:
     holder = (
-        "import pathlib, sys\n"
-        "from serving.release.registry import Registry, sqlite_url\n"
+        "import sys\n"
+        "from serving.release.registry import Registry\n"
         "from serving.release.lease import deploy_lease\n"
-        "context = deploy_lease(Registry(sqlite_url(pathlib.Path(sys.argv[1]))), target='sandbox', app='fox')\n"
+        "context = deploy_lease(Registry(sys.argv[1]), target='sandbox', app='fox')\n"
         "context.__enter__(); print('held', flush=True); sys.stdin.read()"
     )
     root = Path(__file__).resolve().parents[3]
     child = subprocess.Popen(
-        [sys.executable, "-c", holder, str(tmp_path)], cwd=root, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", holder, url], cwd=root, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
     assert child.stdin is not None
     assert child.stdout is not None
     with child.stdin, child.stdout as said:
         assert said.readline() == "held\n"
-        registry = Registry(sqlite_url(tmp_path))
+        registry = Registry(url)
         with pytest.raises(DeployBusy, match=f"by process {child.pid} "), deploy_lease(registry, target="sandbox", app="fox"):
             pass
         child.kill()
@@ -252,11 +280,9 @@ def test_the_lease_of_a_dead_process_is_taken_over_at_once(tmp_path: Path) -> No
     registry.close()
 
 
-def test_a_silent_holder_on_another_machine_loses_its_lease_and_can_not_write(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_silent_holder_on_another_machine_loses_its_lease_and_can_not_write(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     now = datetime(2026, 1, 1, tzinfo=UTC)
-    registry = Registry(sqlite_url(tmp_path), clock=lambda: now)
+    registry = Registry(url, clock=lambda: now)
     with monkeypatch.context() as patch:
         patch.setattr("socket.gethostname", lambda: "elsewhere")
         away = deploy_lease(registry, target="sandbox", app="fox")
@@ -272,12 +298,3 @@ def test_a_silent_holder_on_another_machine_loses_its_lease_and_can_not_write(
             pass  # its end did not give the successor's lease away
     assert registry.releases() == []
     registry.close()
-
-
-@contextmanager
-def memory_registry() -> Iterator[Registry]:
-    registry = Registry("sqlite:///file:walk?mode=memory&cache=shared&uri=true")
-    try:
-        yield registry
-    finally:
-        registry.close()

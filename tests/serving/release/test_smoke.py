@@ -9,7 +9,8 @@ import pytest
 from serving.app.billing import BillingUnit
 from serving.release.child import mask
 from serving.release.errors import SmokeFailed
-from serving.release.platform import FalPlatform, _secrets
+from serving.release.platform import FalPlatform
+from serving.release.refusals import secret_values
 from serving.release.smoke import SmokePlan, picture_bytes, smoke_test
 from tests.serving.release.conftest import MakePackage
 from tests.serving.release.memory_platform import MemoryPlatform, data_uri, png
@@ -87,7 +88,7 @@ def test_half_a_picture_is_no_picture(platform: MemoryPlatform) -> None:
 
 
 def test_keys_and_their_secret_halves_are_masked() -> None:
-    masks = _secrets({"FAL_KEY": "1234-5678:secret-half", "PATH": "/usr/bin", "HF_TOKEN": "hf_12345678"}, "ca:another-secret")
+    masks = secret_values({"FAL_KEY": "1234-5678:secret-half", "PATH": "/usr/bin", "HF_TOKEN": "hf_12345678"}, "ca:another-secret")
     text = mask("key 1234-5678:secret-half, half secret-half, token hf_12345678, caller another-secret, path /usr/bin", masks)
     assert text == "key ********, half ********, token ********, caller ********, path /usr/bin"
 

@@ -1,5 +1,6 @@
 """Start, find, stop: the daemon leaves nothing behind and forgets nothing."""
 
+import fcntl
 import os
 import signal
 import socket
@@ -14,6 +15,8 @@ import pytest
 
 from serving.sandbox import control
 from serving.sandbox.errors import PortInUse
+from serving.sandbox.fleet.records import CUT_SHORT, RunnerRecords, RunnerRow
+from serving.sandbox.state import State
 from tests.serving.sandbox.deployer import Deployer, client_of, until
 
 
@@ -35,6 +38,14 @@ def processes_of(home: Path) -> list[psutil.Process]:
         except psutil.Error:
             continue
     return found
+
+
+def runners_of(home: Path) -> list[RunnerRow]:
+    """Newest first."""
+    state = State(home / "sandbox" / "state.db")
+    rows = RunnerRecords(state.db).rows()
+    state.close()
+    return rows
 
 
 def test_up_is_quick_and_finds_what_runs_already(own: Path) -> None:
@@ -59,6 +70,14 @@ def test_down_leaves_no_process_of_daemon_or_runner(own: Path) -> None:
     until(lambda: not psutil.pid_exists(daemon) or psutil.Process(daemon).status() == psutil.STATUS_ZOMBIE)
     assert [p for p in processes_of(own) if p.status() != psutil.STATUS_ZOMBIE] == []
     assert list((own / "sandbox" / "run").glob("[ah]-*")) == []
+    for lock in ("daemon.lock", "up.lock"):
+        with (own / "sandbox" / lock).open() as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    host, port = deployer.running.address.split(":")
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection((host, int(port)), timeout=5)
+    assert not (own / "sandbox" / "daemon.json").exists()
+    assert control.ledger(own)  # what it knows stays
 
 
 def test_a_restart_keeps_apps_keys_address_and_ledger(own: Path) -> None:
@@ -78,13 +97,15 @@ def test_a_restart_keeps_apps_keys_address_and_ledger(own: Path) -> None:
 
 def test_after_a_kill_no_runner_is_left_and_up_works_again(own: Path) -> None:
     deployer = Deployer(control.up(own))
-    deployer.deploy("orphan", {"version": 1})
+    deployer.deploy("orphan", {"version": 1}, machine={"min_concurrency": 1})
     pid = deployer.call("orphan").json()["pid"]
     os.kill(deployer.running.pid, signal.SIGKILL)
     deployer.close()
     until(lambda: not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
     assert control.status(own) is None
     again = Deployer(control.up(own))
+    until(lambda: [row.state for row in runners_of(own)] == ["IDLE", "TERMINATED"])  # one is up again without a request
+    assert [row.reason for row in runners_of(own)] == [None, CUT_SHORT]
     assert again.call("orphan").json()["version"] == 1
     again.close()
 

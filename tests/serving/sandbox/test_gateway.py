@@ -1,6 +1,5 @@
 """The gateway: who is let in, what an app is told, what is written down."""
 
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ UNKNOWN = "sandbox-0000000000000000:" + "0" * 48
 def apps(owner: Deployer) -> Deployer:
     """One app a mode."""
     for mode in ("private", "shared", "public"):
-        owner.deploy(mode, {"version": 1}, auth=mode.upper(), machine={"max_multiplexing": 2})
+        owner.deploy(mode, {"version": 1}, auth=mode.upper(), machine={"max_multiplexing": 2, "max_concurrency": 1})
     return owner
 
 
@@ -58,7 +57,7 @@ def test_who_may_call(apps: Deployer, sandbox: Running, home: Path, mode: str, w
     if status == 200:
         assert (row["units"], row["caller"]) == ("1", {"owner": sandbox.owner, "caller": "sandbox-caller", "nobody": None}[who])
     else:
-        assert (row["units"], row["caller"], row["revision"]) == (None, None, None)
+        assert (row["units"], row["caller"], row["revision"]) == (None, "sandbox-caller" if who == "caller" else None, None)
         assert reply.json()["error_type"] == reply.headers["x-fal-error-type"]
 
 
@@ -131,24 +130,18 @@ def test_a_queued_request_can_be_cancelled_and_reaches_no_app(apps: Deployer, sa
     status = caller.get(waiting["status_url"]).json()
     assert status["status"] == "IN_QUEUE"
     assert caller.put(waiting["cancel_url"]).status_code == 202
-    assert caller.get(waiting["status_url"]).json()["error_type"] == "request_cancelled"
+    assert caller.get(waiting["status_url"]).json()["error_type"] == "client_cancelled"
     assert caller.get(waiting["response_url"]).status_code == 499
     assert caller.put(waiting["cancel_url"]).status_code == 400
     for ticket in busy:
         finish(caller, ticket)
 
 
-def test_webhooks_are_refused_rather_than_forgotten(apps: Deployer, sandbox: Running, caller: httpx.Client) -> None:
-    reply = caller.post(f"/queue/{sandbox.owner}/shared", params={"fal_webhook": "https://example.org"}, json={})
-    assert reply.status_code == 400
-
-
 def test_multiplexing_bounds_what_runs_at_once(apps: Deployer, sandbox: Running, caller: httpx.Client) -> None:
-    began = time.monotonic()
-    tickets = [caller.post(f"/queue/{sandbox.owner}/shared", json={"seconds": 0.4}).json() for _ in range(4)]
+    tickets = [caller.post(f"/queue/{sandbox.owner}/shared", json={"seconds": 0.4}).json() for _ in range(5)]
     for ticket in tickets:
         finish(caller, ticket)
-    assert 0.8 <= time.monotonic() - began < 1.6
+    assert max(caller.get(ticket["response_url"]).json()["together"] for ticket in tickets) == 2
 
 
 def test_a_stored_file_is_put_once_with_its_address_and_read_by_anybody(sandbox: Running, caller: httpx.Client) -> None:
@@ -176,7 +169,7 @@ def test_every_page_says_that_it_is_a_sandbox(apps: Deployer, sandbox: Running, 
         assert page.headers["content-type"].startswith("text/html")
         assert "This is a lorasmith sandbox" in page.text
     assert caller.get("/sandbox.json").json()["sandbox"] is True
-    assert caller.get(f"/models/{sandbox.owner}/private").status_code == 404
+    assert "private" not in caller.get(f"/models/{sandbox.owner}/private").text  # it tells nobody which apps there are
     assert caller.get(f"/openapi/{sandbox.owner}/private.json").status_code == 404
 
 

@@ -1,7 +1,5 @@
 """The parts that need no daemon: certificates, keys, requirements, state."""
 
-import asyncio
-import math
 import platform
 import ssl
 import stat
@@ -14,9 +12,7 @@ from cryptography import x509
 
 from serving.sandbox.accounts import CALLER, OWNER, Keyring, ensure_keys
 from serving.sandbox.errors import BuildFailed, NotAllowed, NotFound, PortInUse, RunnerFailed, SandboxError, StartFailed
-from serving.sandbox.fleet.agent_process import Job, RunnerLog
-from serving.sandbox.fleet.fleet import Fleet
-from serving.sandbox.fleet.runners import Runner
+from serving.sandbox.fleet.agent_process import RunnerLog
 from serving.sandbox.money.ledger import Entry, Ledger
 from serving.sandbox.plane.requirements import check_environment
 from serving.sandbox.plane.settings import health_of, kept_settings
@@ -180,31 +176,3 @@ def test_every_error_is_one_family_with_the_platforms_exit_code() -> None:
         assert issubclass(kind, SandboxError)
         assert issubclass(kind, ValueError)
         assert kind.exit_code == 5
-
-
-def test_a_runner_at_work_is_asked_for_its_health_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)  # where the sockets are
-    (tmp_path / "run").mkdir()
-    asked: list[int] = []
-
-    class Busy(Runner):
-        alive = True
-
-        async def _answers_health(self) -> bool:
-            asked.append(self.in_flight)
-            return True
-
-    async def look() -> None:
-        job = Job(stage=tmp_path, pickle=None, entrypoint="m:C.run_local", environment={})
-        runner = Busy(REVISION, job, RunnerLog(tmp_path / "log"), multiplexing=2)
-        state = State(tmp_path / "state.db")
-        fleet = Fleet(tmp_path, state, lambda _: {})
-        fleet._runners["one"] = runner
-        async with runner.lease():
-            runner._health_at = -math.inf
-            await fleet._look_after("one", runner)
-        await runner.stop(grace=0.0)
-        state.close()
-
-    asyncio.run(look())
-    assert asked == [1]

@@ -1,5 +1,6 @@
 """A request on its way: cancelled, refused, tried again, finished by a runner that ends; and what its runner may know."""
 
+import functools
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 
 from serving.sandbox import control
 from serving.sandbox.control import Running
-from serving.sandbox.gateway.gateway import ATTEMPTS
+from serving.sandbox.gateway.retries import ATTEMPTS
 from tests.serving.sandbox.deployer import Deployer, client_of, finish, until
 
 
@@ -37,6 +38,10 @@ def row_of(home: Path, request_id: str) -> dict[str, Any]:
     """The one row of a request in the ledger."""
     (row,) = until(lambda: [row for row in control.ledger(home) if row["request_id"] == request_id])
     return dict(row)
+
+
+def was_asked(home: Path, name: str, revision: str) -> bool:
+    return "asked for long" in log_of(home, name, revision)
 
 
 def log_of(home: Path, name: str, revision: str) -> str:
@@ -89,13 +94,23 @@ def test_a_request_can_be_cancelled_between_two_runners(
     assert 1 <= len(tries.read_text().splitlines()) < ATTEMPTS
 
 
-def test_an_app_without_that_path_loses_the_connection(app: str, caller: httpx.Client, sandbox: Running, home: Path) -> None:
-    ticket = submitted(caller, sandbox, "/deaf")
-    until(lambda: f"begun {ticket['request_id']}" in log_of(home, "held", app))
-    caller.put(ticket["cancel_url"])
-    until(lambda: f"left {ticket['request_id']}" in log_of(home, "held", app))
+def test_an_app_without_that_path_completes_and_is_billed(app: str, caller: httpx.Client, sandbox: Running, home: Path) -> None:
+    ticket = submitted(caller, sandbox, "", {"prompt": "deaf cat", "seconds": 0.5, "images": 1})
+    until(lambda: "asked for deaf cat" in log_of(home, "held", app))
+    assert caller.put(ticket["cancel_url"]).status_code == 202
+    assert caller.get(ticket["status_url"]).json()["status"] == "IN_PROGRESS"
+    assert "error" not in finish(caller, ticket)
     row = row_of(home, ticket["request_id"])
-    assert (row["status"], row["units"]) == (499, None)
+    assert (row["status"], row["units"]) == (200, "1")
+    assert caller.put(ticket["cancel_url"]).status_code == 400
+
+
+def test_a_caller_that_leaves_an_app_without_that_path_ends_the_connection(app: str, sandbox: Running, home: Path) -> None:
+    with client_of(sandbox, key=sandbox.caller_key) as leaving, pytest.raises(httpx.ReadTimeout):
+        leaving.post(f"/{sandbox.owner}/held/deaf", json={}, timeout=httpx.Timeout(10, read=0.5))
+    until(lambda: "left" in log_of(home, "held", app))
+    (row,) = until(lambda: [row for row in control.ledger(home) if (row["app"], row["path"]) == ("held", "/deaf")])
+    assert (row["status"], row["units"], row["error_type"]) == (499, None, "client_disconnected")
 
 
 def test_a_caller_that_leaves_a_direct_call_has_cancelled_it(app: str, sandbox: Running, home: Path) -> None:
@@ -144,14 +159,23 @@ def test_the_queue_tries_again_with_the_same_id_and_bills_the_last_reply(
     assert (row["status"], row["units"]) == (status, "1" if status == 200 else "0")
 
 
-def test_an_answer_that_can_not_be_read_is_a_fault_and_has_its_row(
+def test_an_answer_that_breaks_off_is_a_fault_in_a_direct_call(
     app: str, caller: httpx.Client, sandbox: Running, home: Path, tmp_path: Path
 ) -> None:
-    body = {"attempts": str(tmp_path / "attempts"), "faults": 0, "headers": {"content-encoding": "gzip"}}
-    reply = caller.post(f"/{sandbox.owner}/held/flaky", json=body)
-    assert (reply.status_code, reply.json()["error_type"]) == (503, "runner_disconnected")
+    reply = caller.post(f"/{sandbox.owner}/held/broken", json={"attempts": str(tmp_path / "attempts")})
+    assert (reply.status_code, reply.json()["error_type"]) == (502, "runner_incomplete_response")
     row = row_of(home, reply.headers["x-fal-request-id"])
-    assert (row["status"], row["units"]) == (503, None)
+    assert (row["status"], row["units"], row["error_type"]) == (502, None, "runner_incomplete_response")
+
+
+def test_an_answer_that_breaks_off_is_asked_for_again_by_the_queue(
+    app: str, caller: httpx.Client, sandbox: Running, home: Path, tmp_path: Path
+) -> None:
+    ticket = submitted(caller, sandbox, "/broken", {"attempts": str(tmp_path / "attempts")})
+    finish(caller, ticket)
+    assert caller.get(ticket["response_url"]).json() == {"half": True}
+    row = row_of(home, ticket["request_id"])
+    assert (row["status"], row["units"], row["attempts"]) == (200, "1", 2)
 
 
 def test_a_runner_that_answered_503_is_gone(
@@ -172,7 +196,7 @@ def test_a_runner_that_is_told_to_end_finishes_what_it_has_within_its_grace(
     revision = owner.deploy(name, {"version": 1}, termination_grace_period_seconds=grace)
     with ThreadPoolExecutor(1) as pool:
         running = pool.submit(owner.call, name, {"prompt": "long", "seconds": seconds})
-        until(lambda revision=revision: "asked for long" in log_of(home, name, revision))
+        until(functools.partial(was_asked, home, name, revision))
         owner.deploy(name, {"version": 2}, termination_grace_period_seconds=grace)
         reply = running.result()
     assert reply.status_code == status

@@ -1,0 +1,171 @@
+"""Rollout as the flows see it: the job's numbers, the job that goes back with its release, one look at what is on probation."""
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flows import rollback, rollout
+from flows.errors import FlowError, JobError, LicenceBlocked
+from flows.job import Job
+from flows.job_file import parse_job
+from flows.monitor import delivered
+from flows.targets import job_file, job_of, keep_job, registry_url, restore_job
+from flows.watch import watch
+from serving.release import probation
+from serving.release.errors import PlatformError
+from serving.release.platform import Seen
+from serving.release.registry import Registry
+from tests.failpoints.scenarios import package
+from tests.flows.test_job import SMALL
+from tests.serving.release.memory_platform import MemoryPlatform
+
+
+class Sandbox(MemoryPlatform):
+    name = "sandbox"
+
+
+@pytest.fixture
+def platform(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Sandbox:
+    monkeypatch.setenv("LORASMITH_HOME", str(tmp_path))
+    found = Sandbox()
+
+    @contextmanager
+    def opened(target: str) -> Iterator[Sandbox]:
+        yield found
+
+    monkeypatch.setattr(rollback, "open_platform", opened)
+    return found
+
+
+def job(**changes: Any) -> Job:
+    return parse_job(SMALL | {"serving": {"app": "toy"}} | changes, source="test")
+
+
+def publish(platform: Sandbox, home: Path, content: str, **changes: Any) -> dict[str, Any]:
+    from serving.release.deploy import publish_package
+    from serving.release.smoke import SmokePlan
+
+    plan = SmokePlan(arguments=[{"prompt": "a red fox"}])
+    with closing(Registry(registry_url())) as registry:
+        row = publish_package(
+            package(home, content),
+            platform=platform,
+            registry=registry,
+            verdict_hash="v",
+            smoke=plan,
+            budget=rollout.budget_of(job()),
+            progress=lambda line: None,
+        )
+    keep_job(job(**changes), row)
+    return row
+
+
+def test_the_numbers_of_a_job_are_those_of_its_budget() -> None:
+    asked = {"latency_factor": 3, "latency_seconds": 9, "error_budget": 0.2, "watch_minutes": 5, "min_requests": 7}
+    budget = rollout.budget_of(job(rollout=asked))
+    assert {name: getattr(budget, name) for name in asked} == asked
+
+
+@pytest.mark.parametrize(("field", "value"), [("golden", -1), ("likeness_db", 0), ("error_budget", 2), ("watch", 1)])
+def test_a_number_that_makes_no_sense_is_refused_by_its_name(field: str, value: float) -> None:
+    with pytest.raises(JobError, match=f"rollout.{field}"):
+        job(rollout={field: value})
+
+
+def test_a_rollback_brings_the_job_of_its_release_back(platform: Sandbox, tmp_path: Path) -> None:
+    publish(platform, tmp_path, "a", name="first")
+    publish(platform, tmp_path, "b", name="second")
+    row = rollback.rolled_back("toy", "sandbox", to=None, reason="too green", progress=lambda line: None)
+    assert job_of(row).name == "first"
+    assert platform.on_main("toy") == "a"
+
+
+def test_a_job_that_is_not_kept_is_said_and_the_other_stays(platform: Sandbox, tmp_path: Path) -> None:
+    first = publish(platform, tmp_path, "a", name="first")
+    publish(platform, tmp_path, "b", name="second")
+    (job_file("toy", "sandbox").parent / "releases" / f"toy-{first['id']}.json").unlink()
+    lines: list[str] = []
+    rollback.rolled_back("toy", "sandbox", to=None, reason="too green", progress=lines.append)
+    assert any("is not kept here" in line for line in lines)
+    assert json.loads(job_file("toy", "sandbox").read_text())["name"] == "second"
+    assert not restore_job(first)
+
+
+@pytest.mark.parametrize(
+    ("reasons", "barred"),
+    [(["hub_unreachable"], False), (["hub_offline", "license_unproven"], True), (["non_commercial"], True), ([], False)],
+)
+def test_a_barred_licence_bars_the_way_back_and_a_silent_hub_does_not(
+    platform: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reasons: list[str], barred: bool
+) -> None:
+    use = {"verdict": "block" if reasons else "allow", "reasons": [{"code": code, "text": code} for code in reasons]}
+    verdict = {"base": "base", "verdict": use["verdict"], "uses": dict.fromkeys(("train_adapter", "host_paid_inference"), use)}
+    publish(platform, tmp_path, "a")
+    publish(platform, tmp_path, "b")
+    monkeypatch.setattr(rollback.rights, "verdict_of", lambda job: verdict)
+    monkeypatch.setattr(rollback.rights, "require_allowed", lambda found: blocked(reasons) if reasons else None)
+    if barred:
+        with pytest.raises(LicenceBlocked, match="may not come back"):
+            rollback.planned("toy", "sandbox", None)
+    else:
+        live, wanted = rollback.planned("toy", "sandbox", None)
+        assert live["evidence"]["former"] == wanted["id"]
+
+
+def blocked(reasons: list[str]) -> None:
+    raise LicenceBlocked(f"barred: {reasons}")
+
+
+@pytest.fixture
+def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Names of the events that the flow sends."""
+    events: list[str] = []
+    monkeypatch.setattr("flows.watch.emit_event", lambda event, **named: events.append(event))
+    monkeypatch.setattr("flows.watch.create_markdown_artifact", lambda text, key: events.append(key))
+    return events
+
+
+def test_what_fails_its_callers_is_rolled_back_and_told(platform: Sandbox, tmp_path: Path, told: list[str]) -> None:
+    publish(platform, tmp_path, "a", name="first")
+    row = publish(platform, tmp_path, "b", name="second")
+    since = time.time()
+    failed = [Seen(request_id="r", status=503, seconds=1.0, units=None, ended_at=since) for _ in range(20)]
+    platform.seen["toy", "main"] = failed
+    (found,) = watch.fn()
+    assert (found["state"], found["watched"]) == ("rolled back", row["revision"])
+    assert told == ["lorasmith.release.rolled-back", "watch"]
+    assert json.loads(job_file("toy", "sandbox").read_text())["name"] == "first"
+    assert watch.fn() == []
+
+
+def test_a_first_release_that_fails_is_a_fault_of_the_run(
+    platform: Sandbox, tmp_path: Path, told: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish(platform, tmp_path, "a")
+    platform.broken["a", "main"] = {"health_status": 503}
+    monkeypatch.setattr(rollback, "watch", partial(probation.watch, pause=0.0))
+    with pytest.raises(FlowError, match="not rolled back"):
+        watch.fn()
+    assert told == ["lorasmith.release.failed", "watch"]
+
+
+def test_requests_of_the_last_day_are_counted_and_unknown_where_no_record_is_shown() -> None:
+    platform = MemoryPlatform()
+    now = time.time()
+    for status, units in ((200, 2.0), (422, 0.0), (503, None)):
+        platform.seen.setdefault(("toy", "main"), []).append(
+            Seen(request_id="r", status=status, seconds=1.0, units=units, ended_at=now)
+        )
+    assert delivered(platform, "toy") == {"requests": 3, "refused": 1, "failed": 1, "units": 2.0}
+
+    def hide(number: int, verb: str, when: str) -> None:
+        raise PlatformError("404")
+
+    platform.on_call = hide
+    assert set(delivered(platform, "toy").values()) == {None}

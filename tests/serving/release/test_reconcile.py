@@ -1,0 +1,399 @@
+"""Every way in which registry and platform can disagree is seen, and mended or reported; what is live and right is not touched."""
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from serving.release import reconcile
+from serving.release.deploy import publish_package
+from serving.release.differences import Difference, View, differences, unneeded_revisions
+from serving.release.errors import JournalBroken, ReleaseError
+from serving.release.lease import deploy_lease
+from serving.release.package import _seal
+from serving.release.platform import Revision
+from serving.release.registry import Registry, Row
+from serving.release.retire import lift, retire
+from serving.release.rollback import roll_back
+from serving.release.smoke import SmokePlan
+from tests.serving.release.memory_platform import MemoryPlatform, PowerCut, When
+
+PLAN = SmokePlan(arguments=[{"prompt": "a red fox"}])
+Quiet = Callable[[str], None]
+
+
+def quiet(line: str) -> None:
+    pass
+
+
+@pytest.fixture(scope="module")
+def packages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Sealed packages of the app `toy`, and one of the app `hand`."""
+    folder = tmp_path_factory.mktemp("packages")
+    made = {name: folder / name for name in ("a", "b", "c", "hand")}
+    for name, path in made.items():
+        path.mkdir()
+        (path / "content.txt").write_text(name)
+        _seal("hand" if name == "hand" else "toy", path)
+    return made
+
+
+@pytest.fixture
+def platform() -> MemoryPlatform:
+    return MemoryPlatform()
+
+
+class World:
+    """What can happen to one app, by this program and behind its back."""
+
+    def __init__(self, platform: MemoryPlatform, registry: Registry, packages: dict[str, Path]) -> None:
+        self.platform, self.registry, self.packages = platform, registry, packages
+
+    def publish(self, name: str) -> Row:
+        return publish_package(
+            self.packages[name],
+            platform=self.platform,
+            registry=self.registry,
+            verdict_hash="v",
+            smoke=PLAN,
+            again=True,
+            progress=quiet,
+        )
+
+    def killed(self, number: int, action: Callable[[], object]) -> None:
+        """The action, dead from its `number`-th word to the platform on."""
+
+        def check(called: int, verb: str, when: When) -> None:
+            if called >= number and (called > number or when == "after"):
+                raise PowerCut(verb)
+
+        self.platform.calls, self.platform.on_call = 0, check
+        try:
+            with suppress(PowerCut):
+                action()
+        finally:
+            self.platform.on_call = lambda called, verb, when: None
+
+    def by_hand(self, name: str) -> None:
+        self.platform.deploy(self.packages[name], app="toy", environment=None)
+
+    def retire(self, mode: Any = "private") -> Row:
+        return retire("toy", platform=self.platform, registry=self.registry, reason="takedown", mode=mode, progress=quiet)
+
+    def roll_back(self) -> Row:
+        return roll_back("toy", platform=self.platform, registry=self.registry, reason="worse", progress=quiet)
+
+    def seen(self, *, wake: bool = False) -> list[Difference]:
+        return [one for view in reconcile.look(self.platform, self.registry, wake=wake) for one in differences(view)]
+
+    def kinds(self, **named: Any) -> list[tuple[str, str, str]]:
+        return [(one.kind, one.place, one.level) for one in self.seen(**named) if one.level != "notice"]
+
+    def repair(self, app: str = "toy", *, safe_only: bool = False) -> list[str]:
+        def agreed(one: Difference) -> bool:
+            return one.level == "safe" or not safe_only
+
+        done, _ = reconcile.repair(self.platform, self.registry, app, agreed=agreed, wake=True, progress=quiet)
+        return [one.kind for one in done]
+
+
+@pytest.fixture
+def world(platform: MemoryPlatform, registry: Registry, packages: dict[str, Path]) -> World:
+    return World(platform, registry, packages)
+
+
+def in_order(world: World) -> None:
+    assert world.kinds(wake=True) == []
+    row = world.registry.live("toy", "memory")
+    assert row is not None
+    assert world.platform.aliases["toy", "main"] == row["revision"]
+    world.registry.verify_journal()
+
+
+def test_after_a_publish_nothing_is_left_to_say(world: World) -> None:
+    world.publish("a")
+    assert {one.level for one in world.seen()} <= {"notice"}
+    world.platform.aliases.pop(("toy", "candidate"), None)
+    assert world.seen() == []
+
+
+def test_the_same_package_under_another_revision_is_recorded(world: World) -> None:
+    world.publish("a")
+    world.by_hand("a")
+    before = dict(world.platform.aliases)
+    assert world.kinds() == [("same_package", "main", "safe")]
+    assert world.repair()[0] == "same_package"
+    assert world.platform.aliases["toy", "main"] == before["toy", "main"]
+    in_order(world)
+
+
+def test_another_package_on_main_is_a_question(world: World) -> None:
+    row = world.publish("a")
+    world.by_hand("b")
+    assert ("replaced", "main", "ask") in world.kinds()
+    assert "replaced" not in world.repair(safe_only=True)
+    assert world.platform.on_main("toy") == "b"
+    assert "replaced" in world.repair()
+    assert world.platform.aliases["toy", "main"] == row["revision"]
+    in_order(world)
+
+
+def test_another_package_is_reported_alone_where_the_recorded_one_is_gone(world: World) -> None:
+    row = world.publish("a")
+    world.by_hand("b")
+    world.platform.delete_revision(row["revision"])
+    assert ("replaced", "main", "report") in world.kinds()
+    assert "replaced" not in world.repair()
+
+
+def test_a_runner_is_woken_with_leave_only(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.publish("a")
+    world.by_hand("a")
+    awake = world.platform.revisions
+
+    def asleep(app: str, environment: str | None) -> list[Revision]:
+        return [Revision(revision=one.revision, created_at=one.created_at, runners=0) for one in awake(app, environment)]
+
+    monkeypatch.setattr(world.platform, "revisions", asleep)
+    world.platform.on_call = lambda number, verb, when: pytest.fail("called it") if verb == "call" else None
+    assert ("unconfirmed", "main", "report") in world.kinds()
+    world.platform.on_call = lambda number, verb, when: None
+    assert ("same_package", "main", "safe") in world.kinds(wake=True)
+
+
+def test_a_live_release_whose_app_is_gone_is_a_question_and_then_failed(world: World) -> None:
+    world.publish("a")
+    world.platform.delete("toy", None)
+    assert ("gone", "main", "ask") in world.kinds()
+    assert "gone" in world.repair()
+    assert world.registry.live("toy", "memory") is None
+    assert world.kinds() == []
+
+
+def test_an_app_that_nobody_recorded_is_reported_and_never_touched(world: World) -> None:
+    world.publish("a")
+    for environment in (None, "candidate"):
+        world.platform.deploy(world.packages["hand"], app="hand", environment=environment)
+    wanted = [("orphan", "main", "report"), ("orphan", "candidate", "report")]
+    assert [one for one in world.kinds() if one[0] == "orphan"] == wanted
+    assert world.repair("hand") == []
+    assert {place for app, place in world.platform.aliases if app == "hand"} == {"main", "candidate"}
+
+
+def test_a_candidate_that_was_left_over_is_removed(world: World) -> None:
+    world.publish("a")
+    world.platform.deploy(world.packages["b"], app="toy", environment="candidate")
+    assert world.kinds() == [("candidate_left", "candidate", "safe")]
+    assert world.repair() == ["candidate_left"]
+    assert ("toy", "candidate") not in world.platform.aliases
+    in_order(world)
+
+
+def test_a_release_whose_process_died_is_given_up_only_when_asked(world: World) -> None:
+    first = world.publish("a")
+    world.killed(11, lambda: world.publish("b"))
+    (begun,) = [row for row in world.registry.releases() if row["state"] in ("intent", "candidate")]
+    assert ("unfinished", "main", "ask") in world.kinds()
+    assert world.repair(safe_only=True) == []
+    assert world.registry.by_package("toy", begun["package"], "memory") == begun
+    assert world.repair()[0] == "unfinished"
+    assert world.platform.aliases["toy", "main"] == first["revision"]
+    in_order(world)
+
+
+def test_a_deploy_that_is_under_way_is_left_alone(world: World) -> None:
+    world.publish("a")
+    world.killed(11, lambda: world.publish("b"))
+    with deploy_lease(world.registry, target="memory", app="toy"):
+        assert [(one.kind, one.level) for one in world.seen()] == [("busy", "notice")]
+        assert world.repair() == []
+
+
+def test_main_is_set_back_where_it_could_not_be_before(world: World) -> None:
+    first = world.publish("a")
+    world.platform.broken["b", "main"] = {"units": "9"}
+
+    def no_way_back(called: int, verb: str, when: When) -> None:
+        if verb == "set_revision":
+            raise ReleaseError("cable cut")
+
+    world.platform.on_call = no_way_back
+    with pytest.raises(ReleaseError):
+        world.publish("b")
+    world.platform.on_call = lambda called, verb, when: None
+    pending = {row["evidence"].get("set_back") for row in world.registry.releases()}
+    assert "pending" in pending
+    world.repair()
+    assert world.platform.aliases["toy", "main"] == first["revision"]
+    in_order(world)
+
+
+def test_an_app_that_is_not_shared_is_a_question(world: World) -> None:
+    world.publish("a")
+    world.platform.set_auth("toy", "private", None)
+    assert ("not_shared", "main", "ask") in world.kinds()
+    world.repair()
+    assert world.platform.auth["toy", "main"] == "shared"
+    in_order(world)
+
+
+@pytest.mark.parametrize("mode", ["private", "delete"])
+def test_a_retirement_that_was_killed_is_finished(world: World, mode: str) -> None:
+    for number in range(1, 9):
+        if world.registry.live("toy", "memory") is None:
+            with suppress(ReleaseError):
+                lift("toy", registry=world.registry, target="memory", reason="again")
+            world.publish("a")
+        world.killed(number, lambda: world.retire(mode))
+        world.repair(safe_only=True)
+        if world.registry.live("toy", "memory") is not None:  # killed before it was begun
+            continue
+        assert world.kinds() == []
+        assert (
+            (world.platform.auth["toy", "main"] == "private")
+            if mode == "private"
+            else ("toy", "main") not in world.platform.aliases
+        )
+
+
+@pytest.mark.parametrize("mode", ["private", "delete"])
+def test_a_retired_app_that_answers_again_is_a_question(world: World, mode: str) -> None:
+    world.publish("a")
+    world.retire(mode)
+    world.by_hand("a")
+    assert world.kinds() == [("retired_answers", "main", "ask")]
+    assert world.repair() == ["retired_answers"]
+    assert world.kinds() == []
+
+
+def test_a_rollback_that_was_killed_is_finished(world: World) -> None:
+    first = world.publish("a")
+    world.publish("b")
+    world.killed(2, world.roll_back)
+    assert ("rollback_unfinished", "main", "safe") in world.kinds()
+    world.repair(safe_only=True)
+    live = world.registry.live("toy", "memory")
+    assert live is not None
+    assert (live["id"], world.platform.aliases["toy", "main"]) == (first["id"], first["revision"])
+    in_order(world)
+
+
+def test_old_revisions_are_a_notice_and_those_that_are_needed_are_none_of_them(world: World) -> None:
+    for name in "abcabc":
+        world.publish(name)
+    (view,) = reconcile.look(world.platform, world.registry)
+    assert view.live is not None
+    former = next(row for row in view.rows if row["id"] == view.live["evidence"]["former"])
+    every = {one.revision for one in unneeded_revisions(view, keep=0)}
+    assert not every & {view.live["revision"], former["revision"]}
+    assert len(every) == len(view.revisions) - 2
+    assert [one.revision for one in unneeded_revisions(view, keep=1)] == sorted(every, key=lambda name: int(name.split("-")[1]))[
+        :-1
+    ]
+    assert unneeded_revisions(view, keep=99) == []
+    assert [one.level for one in world.seen() if one.kind == "old_revisions"] == ["notice"]
+
+
+def test_each_repair_stands_in_the_journal_before_and_after(world: World) -> None:
+    world.publish("a")
+    world.platform.set_auth("toy", "private", None)
+    world.repair()
+    marks = [line["row"]["evidence"].get("repaired") for line in world.registry.journal()]
+    shared = [mark["done"] for mark in marks if mark and mark["kind"] == "not_shared"]
+    assert shared == [False, True]
+
+
+def test_a_repair_that_fails_is_tried_again(world: World) -> None:
+    world.publish("a")
+    world.platform.set_auth("toy", "private", None)
+
+    def refuse(called: int, verb: str, when: When) -> None:
+        if verb == "set_auth":
+            raise ReleaseError("no")
+
+    world.platform.on_call = refuse
+    with pytest.raises(ReleaseError):
+        world.repair()
+    world.platform.on_call = lambda called, verb, when: None
+    assert "not_shared" in world.repair()
+    in_order(world)
+
+
+def test_a_broken_journal_comes_first(world: World) -> None:
+    world.publish("a")
+    with world.registry.engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE releases SET revision = 'x'")
+    with pytest.raises(JournalBroken):
+        world.seen()
+
+
+def test_what_is_said_is_json(world: World) -> None:
+    world.publish("a")
+    world.platform.set_auth("toy", "private", None)
+    (said,) = [one.as_json() for one in world.seen() if one.kind == "not_shared"]
+    assert json.loads(json.dumps(said)) == said
+    assert set(said) == {"kind", "app", "place", "release", "found", "remedy", "level"}
+
+
+STEPS: dict[str, Callable[[World, int], object]] = {
+    "publish": lambda world, number: world.publish("abc"[number % 3]),
+    "publish, killed": lambda world, number: world.killed(number, lambda: world.publish("abc"[number % 3])),
+    "by hand": lambda world, number: world.by_hand("abc"[number % 3]),
+    "another app": lambda world, number: world.platform.deploy(world.packages["hand"], app="hand", environment=None),
+    "app deleted": lambda world, number: world.platform.delete("toy", (None, "candidate")[number % 2]),
+    "auth": lambda world, number: (
+        world.platform.set_auth("toy", "private", None) if ("toy", "main") in world.platform.aliases else None
+    ),
+    "retire": lambda world, number: world.retire(("private", "delete")[number % 2]),
+    "retire, killed": lambda world, number: world.killed(number, lambda: world.retire(("private", "delete")[number % 2])),
+    "lift": lambda world, number: lift("toy", registry=world.registry, target="memory", reason="again"),
+    "roll back": lambda world, number: world.roll_back(),
+    "roll back, killed": lambda world, number: world.killed(number, world.roll_back),
+    "revision deleted": lambda world, number: delete_one(world.platform, number),
+}
+steps = st.lists(st.tuples(st.sampled_from(sorted(STEPS)), st.integers(1, 25)), max_size=7)
+
+
+def delete_one(platform: MemoryPlatform, number: int) -> None:
+    spare = sorted(platform.packages.keys() - set(platform.aliases.values()))
+    if spare:
+        platform.delete_revision(spare[number % len(spare)])
+
+
+def right(world: World) -> Iterator[tuple[str, str, str]]:
+    """(revision, auth mode, release) of what is live and right."""
+    view = next((one for one in reconcile.look(world.platform, world.registry) if one.app == "toy"), None)
+    if view is not None and view.live is not None and not [one for one in differences(view) if one.place == "main"]:
+        assert view.main is not None
+        yield view.main.revision, view.main.auth_mode, view.live["id"]
+
+
+@settings(max_examples=80, deadline=None)
+@given(steps=steps)
+def test_after_any_past_a_repair_leaves_nothing_to_repair_and_what_was_right_as_it_was(
+    packages: dict[str, Path], steps: list[tuple[str, int]]
+) -> None:
+    platform = MemoryPlatform()
+    with closing(Registry("sqlite:///file:reconcile?mode=memory&cache=shared&uri=true")) as registry:
+        world = World(platform, registry, packages)
+        for step, number in steps:
+            with suppress(ReleaseError, AssertionError, KeyError):  # the last two: what this platform says of what is not there
+                STEPS[step](world, number)
+        before, others = [*right(world)], {key: value for key, value in platform.aliases.items() if key[0] == "hand"}
+        with suppress(ReleaseError):  # a revision may be broken: then what is left says so
+            world.repair()
+        if before:
+            assert [*right(world)] == before
+        assert others.items() <= platform.aliases.items()
+        assert [one for one in world.seen(wake=True) if one.level in ("safe", "ask")] == []
+        assert sum(row["state"] == "live" for row in registry.releases()) <= 1
+        registry.verify_journal()
+
+
+def test_an_app_without_anything_is_in_order() -> None:
+    assert differences(View(app="toy", rows=(), main=None, candidate=None)) == []
