@@ -91,12 +91,7 @@ def removed(shown: Found, target: Target) -> Found:
     from serving.release import gc
     from serving.release.registry import Registry
 
-    leftovers = [one.leftover for one in shown.items if one.leftover is not None]
     gone: list[Item] = []
-    if leftovers:
-        with closing(Registry(registry_url())) as registry, open_platform(target) as platform:
-            went = gc.remove(leftovers, platform=platform, registry=registry, keep=shown.keep, before=shown.before, progress=say)
-        gone += [one for one in shown.items if one.leftover in went]
     with _nothing_runs() as idle:
         again = {_identity(one) for one in (*_sandbox(shown.before), *(_here(shown.before) if idle else ()))}
         for item in shown.items:
@@ -104,6 +99,12 @@ def removed(shown: Found, target: Target) -> Found:
                 for path in item.paths:
                     _remove(path)
                 gone.append(item)
+    # Last, since the line that it writes into the journal makes a release one that changed of late.
+    leftovers = [one.leftover for one in shown.items if one.leftover is not None]
+    if leftovers:
+        with closing(Registry(registry_url())) as registry, open_platform(target) as platform:
+            went = gc.remove(leftovers, platform=platform, registry=registry, keep=shown.keep, before=shown.before, progress=say)
+        gone += [one for one in shown.items if one.leftover in went]
     kept = [f"stays, since it came into use or changed: {one.kind} {one.name}" for one in shown.items if one not in gone]
     return Found(items=tuple(gone), said=tuple(kept), keep=shown.keep, before=shown.before, verb="went")
 

@@ -34,7 +34,7 @@ SETTINGS = {
 
 
 class Server:
-    """One cluster in `folder`; it can be stopped and started again, and every database of it is made empty."""
+    """One cluster in `folder`; it can be stopped and started again."""
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.password = folder, secrets.token_hex(12)
@@ -50,16 +50,22 @@ class Server:
         assert made.returncode == 0, made.stderr
         self.start()
 
-    def url(self, database: str, *, password: str | None = None) -> str:
-        where = f"host={quote(str(self.folder), safe='')}"
-        return f"postgresql+psycopg://lorasmith:{password or self.password}@/{database}?{where}"
+    def registry(self) -> str:
+        """URL of an empty schema of its own, which is made in a moment; a database takes seven megabytes."""
+        name = f"registry_{next(self.numbers)}"
+        with self.connected() as connection:
+            connection.execute(f"CREATE SCHEMA {name}")
+        return f"{self._url('postgres')}&options={quote(f'-csearch_path={name}')}"
 
     def database(self) -> str:
-        """URL of a new, empty database."""
+        """URL of an empty database."""
         name = f"registry_{next(self.numbers)}"
         with self.connected() as connection:
             connection.execute(f"CREATE DATABASE {name} TEMPLATE template0")
-        return self.url(name)
+        return self._url(name)
+
+    def _url(self, database: str) -> str:
+        return f"postgresql+psycopg://lorasmith:{self.password}@/{database}?host={quote(str(self.folder), safe='')}"
 
     def connected(self, database: str = "postgres") -> "psycopg.Connection[tuple[object, ...]]":
         return psycopg.connect(

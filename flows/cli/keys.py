@@ -6,12 +6,12 @@ from typing import Annotated
 
 import typer
 
-app = typer.Typer(help="Keys that sign waivers, those that are trusted, and the one that signs pictures.", no_args_is_help=True)
+app = typer.Typer(help="Keys that sign waivers and packages, those that are trusted, and that of pictures.", no_args_is_help=True)
 
 
 @app.command()
 def init() -> None:
-    """Make an Ed25519 key pair in LORASMITH_HOME/keys. It is trusted nowhere until somebody pins it.
+    """Make an Ed25519 key pair in LORASMITH_HOME/keys. What is packaged here is signed with it; elsewhere it counts once pinned.
 
     Example: lorasmith keys init
     """
@@ -19,7 +19,7 @@ def init() -> None:
     from flows.home import home
 
     tell(keys.make_key(home()))
-    print("trusted: no; who decides here pins it with `lorasmith keys trust ed25519:... --name NAME`")
+    print("trusted: for packages made here only; who decides here pins it with `lorasmith keys trust ed25519:... --name NAME`")
 
 
 @app.command()
@@ -39,7 +39,7 @@ def trust(
     public: Annotated[str, typer.Argument(help="ed25519:BASE64, or a file with what `keys show` printed.")],
     name: Annotated[str, typer.Option(help="The approver whose key it is, as waivers will name them in `by`.")],
 ) -> None:
-    """Pin a public key: waivers that it signs in the name of this approver count here from now on.
+    """Pin a public key: waivers that it signs in the name of this approver, and packages that it signs, count here from now on.
 
     Example: lorasmith keys trust ada.pub --name "Ada Example"
     """

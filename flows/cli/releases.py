@@ -4,7 +4,7 @@ import json
 import sys
 from collections.abc import Sequence
 from contextlib import closing
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -138,12 +138,15 @@ def _said(one: "Difference") -> str:
 
 def _live(app: str, target: str) -> str:
     """What is about to be retired, in words."""
-    from flows.targets import registry_url
+    from flows.targets import at_present, registry_url
     from serving.release.registry import Registry
 
     with closing(Registry(registry_url())) as registry:
-        row: dict[str, Any] | None = registry.live(app, target)
-    return f"live as revision {row['revision']} at {row['urls'].get('run', '?')}" if row else "no release of it is live"
+        live = registry.live(app, target)
+    if live is None:
+        return "no release of it is live"
+    (row,) = at_present([live])
+    return f"live as revision {row['revision']} at {row['urls'].get('run', '?')}"
 
 
 def _agrees(question: str, yes: bool) -> bool:
@@ -152,6 +155,7 @@ def _agrees(question: str, yes: bool) -> bool:
     try:
         return typer.confirm(question, err=True)
     except typer.Abort:  # also where nobody is there to answer
+        print(file=sys.stderr)
         return False
 
 

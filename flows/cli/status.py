@@ -35,7 +35,11 @@ def status(as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = F
         return
     for row in releases:
         waits = ", waits for a licence review" if row["evidence"].get("review", {}).get("needed") else ""
-        print(f"{row['state']:<10} {row['app']} {row['revision'] or '-'} ({row['target']}) package {row['package'][:12]}{waits}")
+        down = row["evidence"].get("retirement") or {}
+        taken = f", taken down: {down['reason']}" if down.get("state") in ("intent", "done") else ""
+        print(
+            f"{row['state']:<10} {row['app']} {row['revision'] or '-'} ({row['target']}) package {row['package'][:12]}{waits}{taken}"
+        )
     if run:
         from flows.cli.summary import print_summary
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from serving.listing.model import Api, Parameter
+from serving.listing.model import Api, Endpoint, Parameter
 
 OUTPUT = (
     ("images", "list of {url, content_type, width, height}", "The delivered pictures; these are billed, no others."),
@@ -36,6 +36,17 @@ CHECKED = {
     "optional": "Whether pictures are checked; what the checker flags is withheld and not billed.",
     "required": "No effect: every picture is checked; what the checker flags is withheld and not billed.",
 }
+# path, what it does, whether callers pay for it; a test holds the first words to the app's own OpenAPI
+PATHS = (
+    ("/", "Make images from a prompt. Billed is what is delivered; whatever fails or is withheld costs nothing.", True),
+    (
+        "/image-to-image",
+        "Make images from a prompt and a picture. Billed is what is delivered; whatever fails or is withheld costs nothing.",
+        True,
+    ),
+    ("/verify", "Look for the marks that say that an image was generated, here or elsewhere. Costs nothing.", False),
+    ("/health", "How the runner is and what it runs.", False),
+)
 NEGATIVE = ("negative_prompt", "string", "What the picture should not show.")
 FROM_A_PICTURE = (
     ("image_url", "https link or data URI", "At /image-to-image, where it is needed: the picture to start from."),
@@ -52,7 +63,18 @@ def api_of(documents: Mapping[str, Any]) -> Api:
         )
         for name, kind, text in fields(documents.get("settings"))
     )
-    return Api(input=rows, output=tuple(Parameter(name=name, type=kind, description=text) for name, kind, text in OUTPUT))
+    answered = tuple(Parameter(name=name, type=kind, description=text) for name, kind, text in OUTPUT)
+    return Api(input=rows, output=answered, endpoints=endpoints(documents.get("settings")))
+
+
+def endpoints(settings: Mapping[str, Any] | None) -> tuple[Endpoint, ...]:
+    """What can be called below the app's address; POST, all of it."""
+    pictures = bool(((settings or {}).get("pipeline") or {}).get("image_to_image"))
+    return tuple(
+        Endpoint(path=path, description=text, billed=billed)
+        for path, text, billed in PATHS
+        if pictures or path != "/image-to-image"
+    )
 
 
 def fields(settings: Mapping[str, Any] | None) -> tuple[tuple[str, str, str], ...]:

@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from serving.listing import lint, mail, render
+from serving.listing import lint, mail, reach, render
 from serving.listing.api import api_of
+from serving.listing.banner import CARD, THUMBNAIL, banners
 from serving.listing.errors import ListingError
 from serving.listing.examples import Examples, collected
-from serving.listing.facts import facts_of, figure
+from serving.listing.facts import facts_of
+from serving.listing.figures import figure
 from serving.listing.gallery import Progress, unit_of
 from serving.listing.licence import licence_of
 from serving.listing.model import (
@@ -59,7 +61,7 @@ def draft_listing(
     basis: Basis | None = None,
     date: datetime | None = None,
 ) -> dict[str, Any]:
-    """Write listing.json, index.html, MODEL_CARD.md, about.md, llms.txt, request.eml, examples/ and receipts/ into `out`.
+    """Write listing.json, the texts, the mail, thumbnail.png, social.png, examples/ and receipts/ into `out`.
 
     `gallery` is the folder with the pictures of `shots` (gallery.photographed); nothing is called here. `settings` (the package's
     settings.json) fills the bounds of the API table. `basis` is what a price can be reckoned from: with it, PRICING.md and
@@ -82,6 +84,8 @@ def draft_listing(
         | ({"settings": dict(settings)} if settings else {})
         | ({RECEIPT: reckoned(basis)} if basis else {})
     )
+    strip = reach.reached(made.examples, made.files, float(manifest["scale"]))
+    documents |= {reach.RECEIPT: strip} if strip else {}
     files = made.files | {f"receipts/{name}.json": canonical(document) for name, document in documents.items()}
     documents = {name: json.loads(files[f"receipts/{name}.json"]) for name in documents}
     listing = assembled(documents, files, made=made, texts=texts)
@@ -100,12 +104,21 @@ def draft_listing(
     }
 
 
-def redrafted(document: Mapping[str, Any], files: Mapping[str, bytes], *, others: Sequence[Listing] = ()) -> dict[str, bytes]:
-    """All files of a draft whose words were edited: every text rendered again. DraftRefused where lint finds errors."""
+def redrafted(
+    document: Mapping[str, Any],
+    files: Mapping[str, bytes],
+    *,
+    others: Sequence[Listing] = (),
+    earlier: Listing | None = None,
+) -> dict[str, bytes]:
+    """All files of a draft whose words were edited: every text rendered again. DraftRefused where lint finds errors.
+
+    `earlier` is the listing of the release before, whose changes are then told.
+    """
     listing = parsed(json.dumps(document))
     beside = {name: content for name, content in files.items() if name.startswith(("examples/", "receipts/"))}
     lint.refuse_errors(lint.linted(listing, beside, others))
-    return {**files, **rendered(listing, beside, None)}
+    return {**files, **rendered(listing, beside, None, earlier)}
 
 
 def assembled(
@@ -121,7 +134,7 @@ def assembled(
     reckoning = reckoning_of(documents[RECEIPT]) if RECEIPT in documents else None
     return Listing(
         endpoint_id=endpoint,
-        metadata=metadata_of(endpoint, documents, texts, licence, made.examples[0].output.file),
+        metadata=metadata_of(endpoint, documents, texts, licence),
         pricing=price(texts.price_usd, reckoning, unit_of(documents.get("settings"))),
         examples=made.examples,
         pinned=texts.prompts,
@@ -135,7 +148,7 @@ def assembled(
     )
 
 
-def metadata_of(endpoint: str, documents: Mapping[str, Any], texts: ListingTexts, licence: Licence, thumbnail: str) -> Metadata:
+def metadata_of(endpoint: str, documents: Mapping[str, Any], texts: ListingTexts, licence: Licence) -> Metadata:
     created = str(documents["release"].get("created_at") or "")[:10]
     commercial = licence.host_paid_inference in lint.ALLOWED_VERDICTS
     return Metadata(
@@ -143,7 +156,7 @@ def metadata_of(endpoint: str, documents: Mapping[str, Any], texts: ListingTexts
         category=texts.category,
         description=texts.short_description,
         tags=tuple(texts.tags),
-        thumbnail_url=thumbnail,
+        thumbnail_url=THUMBNAIL,
         model_url=f"https://fal.run/{endpoint}",
         license_type="commercial" if commercial else "private",
         group=Group(key=endpoint.rpartition("/")[2], label=texts.title),
@@ -184,11 +197,15 @@ def endpoint_of(release: Mapping[str, Any]) -> str:
     return f"{owner}/{app}" if "/" not in app and name.split("/")[0] == app else app
 
 
-def rendered(listing: Listing, files: Mapping[str, bytes], date: datetime | None) -> dict[str, bytes]:
-    """Every text of the draft, as UTF-8."""
+def rendered(
+    listing: Listing, files: Mapping[str, bytes], date: datetime | None, earlier: Listing | None = None
+) -> dict[str, bytes]:
+    """Every text of the draft, as UTF-8, and the pictures that name it."""
+    drawn = banners(listing, files)
+    told = render.Told(files={**files, **drawn}, changes=changes(earlier, listing) if earlier else ())
     texts = {
         "listing.json": dumped(listing),
-        "index.html": render.page(listing, files),
+        "index.html": render.page(listing, told),
         "MODEL_CARD.md": render.model_card(listing),
         "about.md": render.about(listing),
         "llms.txt": render.llms_txt(listing),
@@ -197,8 +214,8 @@ def rendered(listing: Listing, files: Mapping[str, bytes], date: datetime | None
         curves = json.loads(files[f"receipts/{RECEIPT}.json"])["curves"]
         texts |= {"PRICING.md": render.pricing(listing), "pricing.svg": render.pricing_plot(listing, curves)}
     written = {name: text.encode() for name, text in texts.items()}
-    attached = {name: written[name] for name in ("index.html", "MODEL_CARD.md", "listing.json")}
-    return written | {"request.eml": mail.composed(listing, render.mail_body(listing), attached, date=date)}
+    attached = {name: written[name] for name in ("index.html", "MODEL_CARD.md", "listing.json")} | drawn
+    return written | drawn | {"request.eml": mail.composed(listing, render.mail_body(listing), attached, date=date)}
 
 
 def write(out: Path, files: Mapping[str, bytes]) -> None:

@@ -7,32 +7,39 @@ from typing import Any
 from serving.app.marking import statement_of as statement_of_marks
 from serving.app.safety.checker import statement_of
 from serving.app.settings import Marking, Safety
-from serving.listing.errors import ListingError
-from serving.listing.model import Evaluation, Facts, Figure, HeldOut, TrainingData
+from serving.listing.advice import prompting, purpose, words_of_a_caption
+from serving.listing.figures import Documents, at, counted, figure
+from serving.listing.measured import champion, interval, measures, memorisation
+from serving.listing.model import Evaluation, Facts, Figure, HeldOut, Memorisation, TrainingData
+from serving.listing.reach import strengths
 
-Documents = Mapping[str, Any]
 MAX_SHOWN_PICTURES = 60
 
 
 def facts_of(documents: Documents) -> Facts:
-    """Facts from the documents `bundle`, `evaluation`, `dataset` and (optional) `settings`, by receipt id."""
+    """Facts from the documents `bundle`, `evaluation`, `dataset` and (optional) `settings` and `strengths`, by receipt id."""
     bundle = documents["bundle"]
     settings = documents.get("settings")
     trigger = bundle.get("trigger")
     resolution = figure(documents, "bundle", "/resolution", "{} px")
+    measured, words = evaluation(documents), words_of_a_caption(documents)
     return Facts(
         base=name_of(str(at(documents, "bundle", "/base/ref"))),
         family=str(bundle["family"]),
         training_data=training_data(documents),
-        evaluation=evaluation(documents),
+        evaluation=measured,
+        purpose=purpose(documents),
+        prompting=prompting(documents, words),
+        caption_words=words,
         trigger=trigger or None,
         strength=figure(documents, "bundle", "/scale", "{:g}"),
+        strengths=strengths(documents),
         resolution=resolution,
         settings={
             "num_inference_steps": figure(documents, "bundle", "/inference/steps", "{}"),
             "guidance_scale": figure(documents, "bundle", "/inference/guidance_scale", "{:g}"),
         },
-        limits=limits(resolution, documents),
+        limits=limits(resolution, measured.memorisation, documents),
         safety=safety(settings),
         marking=marking(settings),
     )
@@ -74,37 +81,32 @@ def evaluation(documents: Documents) -> Evaluation:
         base_loss=figure(documents, "evaluation", "/loss/base", "{:.4f}"),
         adapter_loss=figure(documents, "evaluation", "/loss/adapter", "{:.4f}"),
         relative=relative,
-        interval=interval(documents),
+        interval=interval(documents, "/bootstrap"),
         better=better(pictures),
         per_picture=tuple(
             HeldOut(caption=item["caption"], base=round(item["base"], 4), adapter=round(item["adapter"], 4))
             for item in pictures[:MAX_SHOWN_PICTURES]
         ),
+        champion=champion(documents),
+        memorisation=memorisation(documents),
+        measures=measures(documents),
     )
-
-
-def interval(documents: Documents) -> tuple[Figure, Figure] | None:
-    """Bootstrap interval of adapter minus base; None where it was not measured."""
-    if at(documents, "evaluation", "/bootstrap/low") is None:
-        return None
-    low, high = (figure(documents, "evaluation", f"/bootstrap/{side}", "{:+.4f}") for side in ("low", "high"))
-    return low, high
 
 
 def better(pictures: list[dict[str, Any]]) -> Figure | None:
     if not pictures:
         return None
     count = sum(item["adapter"] < item["base"] for item in pictures)
-    return Figure(value=count, text=str(count), receipt="evaluation", pointer="/per_picture", count_of="adapter < base")
+    return counted(count, "adapter < base", "evaluation", "/per_picture")
 
 
-def limits(resolution: Figure, documents: Documents) -> tuple[str, ...]:
+def limits(resolution: Figure, memorised: Memorisation | None, documents: Documents) -> tuple[str, ...]:
     """What a buyer should know before the first call."""
     lines = [
         f"Trained at {resolution.text}; other sizes are not evaluated.",
         "The evaluation measures denoising loss. It says that the style was learned, not that people prefer the pictures.",
         "What the base can not draw, the adapter can not draw either.",
-        "Memorisation of training pictures was not measured in this release.",
+        *(() if memorised else ("Whether training pictures come back was not measured in this release.",)),
         "Time and cost of a request on fal’s GPUs were not measured in this release.",
     ]
     if always_triggered(documents):
@@ -130,28 +132,6 @@ def marking(settings: Mapping[str, Any] | None) -> str:
     """What marks a picture as generated, and with whose certificate; an old package has no marks."""
     marked = (settings or {}).get("marking") or {"enabled": False}
     return statement_of_marks(Marking.model_validate(marked))
-
-
-def figure(documents: Documents, receipt: str, pointer: str, shown: str) -> Figure:
-    """The number at `pointer` of a document. ListingError where there is none."""
-    value = at(documents, receipt, pointer)
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ListingError(f"{receipt}{pointer}: got {value!r}, a number is needed for the listing; make the {receipt} again")
-    return Figure(value=value, text=shown.format(value).replace("-", "−").replace("%", " %"), receipt=receipt, pointer=pointer)
-
-
-def at(documents: Documents, receipt: str, pointer: str) -> Any:
-    """Resolve a JSON pointer (RFC 6901) in a document; None where it leads nowhere."""
-    value: Any = documents.get(receipt)
-    for part in pointer.split("/")[1:]:
-        key = part.replace("~1", "/").replace("~0", "~")
-        if isinstance(value, Mapping):
-            value = value.get(key)
-        elif isinstance(value, list) and re.fullmatch(r"\d+", key) and int(key) < len(value):
-            value = value[int(key)]
-        else:
-            return None
-    return value
 
 
 def name_of(ref: str) -> str:

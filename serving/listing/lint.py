@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from serving.listing.errors import DraftRefused
-from serving.listing.facts import at, marking, safety
+from serving.listing.facts import marking, safety
+from serving.listing.figures import at
 from serving.listing.findings import Finding, error, warning
 from serving.listing.model import Facts, Figure, Listing, Part
 from serving.listing.pricing import loses_money
@@ -63,6 +64,8 @@ def texts(listing: Listing) -> Iterator[Finding]:
         if len(text) > limit:
             yield error("too-long", where, f"has {len(text)} characters; at most {limit} fit the card")
     written |= {f"tags[{index}]": tag for index, tag in enumerate(listing.metadata.tags)}
+    written |= {"facts.purpose": listing.facts.purpose}
+    written |= {f"facts.prompting[{index}]": tip for index, tip in enumerate(listing.facts.prompting)}
     for where, text in written.items():
         if found := PLACEHOLDER.search(text):
             yield error("placeholder", where, f"still says {found[0]!r}; write the real text")
@@ -116,7 +119,7 @@ def numbers(listing: Listing, files: Mapping[str, bytes]) -> Iterator[Finding]:
     for where, statement in statements(listing.facts):
         if statement == told.get(where):
             continue
-        for number in NUMBER.findall(statement):
+        for number in NUMBER.findall(statement.replace(listing.facts.trigger or "\0", " ")):
             if number not in shown:
                 yield error("no-receipt", where, f"says {number}, and no figure of the listing does; take it out or measure it")
 
@@ -224,5 +227,12 @@ def statements(facts: Facts) -> Iterator[tuple[str, str]]:
     yield "facts.evaluation.statement", facts.evaluation.statement
     yield "facts.safety", facts.safety
     yield "facts.marking", facts.marking
-    for index, line in enumerate(facts.limits):
-        yield f"facts.limits[{index}]", line
+    yield "facts.purpose", facts.purpose
+    for measured in ("memorisation", "champion"):
+        if part := getattr(facts.evaluation, measured):
+            yield f"facts.evaluation.{measured}.statement", part.statement
+    if facts.strengths:
+        yield "facts.strengths.statement", facts.strengths.statement
+    for name in ("limits", "prompting"):
+        for index, line in enumerate(getattr(facts, name)):
+            yield f"facts.{name}[{index}]", line

@@ -10,7 +10,7 @@ Document = Mapping[str, Any]
 # What a person may write. Everything else is read from what was made: it is changed there, not here.
 WORDS: Mapping[str, tuple[str, ...]] = {
     "metadata": ("display_name", "description", "category", "tags", "github_url", "group"),
-    "facts": ("limits",),
+    "facts": ("limits", "purpose", "prompting"),
     "contact": ("sender", "recipient", "support"),
 }
 WHOLE = ("open_questions",)

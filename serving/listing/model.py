@@ -153,9 +153,16 @@ class Parameter(Part):
     description: str
 
 
+class Endpoint(Part):
+    path: str = Field(description="Below the address of the app")
+    description: str
+    billed: bool
+
+
 class Api(Part):
     input: tuple[Parameter, ...]
     output: tuple[Parameter, ...]
+    endpoints: tuple[Endpoint, ...] = ()
 
 
 class TrainingData(Part):
@@ -172,6 +179,38 @@ class HeldOut(Part):
     adapter: float
 
 
+class Memorisation(Part):
+    """Whether drawn pictures are copies of training pictures; `copies` one for each way to compare that was taken."""
+
+    statement: str
+    drawn: Figure
+    copies: tuple[Figure, ...]
+    chance: Figure = Field(description="Of such a gain at training captions over held-out ones, if both were alike")
+    method: str
+
+
+class Champion(Part):
+    """Against the adapter that was live before; the interval is that of the loss, new minus live."""
+
+    statement: str
+    loss: Figure
+    relative: Figure
+    interval: tuple[Figure, Figure] | None
+
+
+class Measure(Part):
+    name: str
+    meaning: str
+    adapter: Figure
+    base: Figure | None
+
+
+class StrengthRange(Part):
+    low: Figure
+    high: Figure
+    statement: str
+
+
 class Evaluation(Part):
     statement: str
     learned: bool
@@ -182,6 +221,9 @@ class Evaluation(Part):
     interval: tuple[Figure, Figure] | None
     better: Figure | None = Field(description="Held-out pictures on which the adapter's loss is below the base's")
     per_picture: tuple[HeldOut, ...]
+    champion: Champion | None = None
+    memorisation: Memorisation | None = None
+    measures: tuple[Measure, ...] = ()
 
 
 class Facts(Part):
@@ -190,7 +232,11 @@ class Facts(Part):
     training_data: TrainingData
     evaluation: Evaluation
     trigger: str | None
+    purpose: str = Field("", description="What it is for")
+    prompting: tuple[str, ...] = Field((), description="Tips, a sentence or two each")
+    caption_words: Figure | None = Field(None, description="Median words of a caption")
     strength: Figure
+    strengths: StrengthRange | None = None
     resolution: Figure
     settings: dict[str, Figure] = Field(description="Recommended inference settings, as request fields")
     limits: tuple[str, ...]

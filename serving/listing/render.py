@@ -2,12 +2,9 @@
 
 import base64
 import io
-import json
 import re
-import shlex
 from collections.abc import Mapping
 from functools import cache
-from string import Template
 from textwrap import fill
 from typing import Any
 from urllib.parse import quote
@@ -17,7 +14,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from PIL import Image
 
 from serving.listing.curves import Curve, sensitivity
-from serving.listing.model import Example, Listing
+from serving.listing.model import Listing
+from serving.listing.snippets import FENCES, snippets
 
 INLINE_SIDE = 640  # pixels; larger pictures travel in the page as a smaller JPEG, so that the page fits into a mail
 HUB_LICENCES = frozenset(
@@ -36,30 +34,6 @@ HUB_LICENCES = frozenset(
 )
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 MARKDOWN = re.compile(r"([\\`*_{}\[\]<>#|~!])")
-
-
-SNIPPETS = {
-    "Python": """\
-import fal_client
-
-result = fal_client.subscribe(
-    $endpoint,
-    arguments=$body,
-)
-print(result["images"][0]["url"])""",
-    "JavaScript": """\
-import { fal } from "@fal-ai/client";
-
-const result = await fal.subscribe($endpoint, {
-    input: $body,
-});
-console.log(result.data.images[0].url);""",
-    "cURL": """\
-curl $address \\
-    -H "Authorization: Key $$FAL_KEY" \\
-    -H "Content-Type: application/json" \\
-    -d $data""",
-}
 
 
 class Verbatim(str):
@@ -140,23 +114,8 @@ def context(listing: Listing) -> dict[str, Any]:
         "untriggered": [example for example in listing.examples if example.role == "trigger"],
         "hard": [example for example in listing.examples if example.role == "hard"],
         "snippets": snippets(listing),
+        "fences": FENCES,
     }
-
-
-def snippets(listing: Listing) -> dict[str, str]:
-    """The first example as a call, in three languages; JSON literals are literals in Python and JavaScript too."""
-    arguments = first_call(listing.examples[0]) if listing.examples else {}
-    given = {
-        "endpoint": json.dumps(listing.endpoint_id),
-        "body": json.dumps(arguments, indent=4, ensure_ascii=False).replace("\n", "\n    "),
-        "address": shlex.quote(listing.metadata.model_url),
-        "data": shlex.quote(json.dumps(arguments, ensure_ascii=False)),
-    }
-    return {language: Template(lines).substitute(given) for language, lines in SNIPPETS.items()}
-
-
-def first_call(example: Example) -> dict[str, Any]:
-    return {key: example.input[key] for key in ("prompt", "seed") if key in example.input}
 
 
 def chart(listing: Listing) -> list[dict[str, Any]]:

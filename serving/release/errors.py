@@ -5,7 +5,7 @@ ReleaseError                     exit code 1
 ├── UnknownRelease               no such row
 ├── NotRetired                   there is no retirement that could be lifted (exit code 2)
 ├── JournalBroken                the journal or a row was changed after it was written
-├── RegistryBusy                 another process holds the registry's database
+├── RegistryBusy                 another process holds the registry's database (exit code 5)
 ├── RegistryUnusable             no driver, no right or a newer revision: not a registry for this version (exit code 2)
 │   └── RegistryUnreachable      its server does not answer, or the connection broke (exit code 5)
 ├── DeployBusy                   another deploy of this app is under way
@@ -60,7 +60,7 @@ class JournalBroken(ReleaseError):
 
 
 class RegistryBusy(ReleaseError):
-    pass
+    exit_code: ClassVar[int] = 5
 
 
 class RegistryUnusable(ReleaseError):

@@ -124,9 +124,6 @@ def _give_up(at: Held, view: View, row: Row) -> Row:
 
 
 def _set_back(at: Held, view: View, row: Row) -> Row:
-    live = view.live
-    if live is not None and view.main is not None and view.main.revision == live["revision"]:
-        return at.note(row, set_back="not needed")  # what is live came after it
     set_back(at, row)
     return _again(at, row)
 

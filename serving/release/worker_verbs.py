@@ -170,7 +170,10 @@ def requests(app: str, environment: str | None, since: float) -> list[dict[str, 
     found: list[dict[str, Any]] = []
     with httpx.Client(headers=get_credentials().to_headers(), timeout=30) as http:
         while True:
-            page = http.get(url, params=query).raise_for_status().json()
+            answer = http.get(url, params=query)
+            if answer.status_code == 404:
+                return found  # an app that is not there has no requests
+            page = answer.raise_for_status().json()
             found += [_seen(item) for item in page["items"]]
             if not page.get("has_more") or not page.get("next_cursor"):
                 return found

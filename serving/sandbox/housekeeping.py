@@ -18,7 +18,7 @@ class Spare:
 
 
 def spare(home: Path, before: float) -> list[Spare]:
-    """What was last written before then (Unix seconds). While the sandbox runs, stages and files are not looked at."""
+    """What was last written before then (Unix seconds). While the sandbox runs, only objects are looked at."""
     folder = home.resolve() / "sandbox"
     if not (folder / "state.db").is_file():
         return []
@@ -26,12 +26,12 @@ def spare(home: Path, before: float) -> list[Spare]:
         Spare(
             kind="sandbox object", paths=_old(folder / "objects", before), why="given to a caller long ago; its address answers 404"
         ),
-        Spare(kind="sandbox log", paths=_old(folder / "logs", before), why="nothing was written to it since"),
     ]
     if status(home) is None:
         stages, files = _needed(folder / "state.db")
         why = "of no revision that is deployed"
         found += [
+            Spare(kind="sandbox log", paths=_old(folder / "logs", before), why="nothing was written to it since"),
             Spare(kind="sandbox stage", paths=_old(folder / "stages", before, but=stages), why=why),
             Spare(kind="sandbox file", paths=_old(folder / "files", before, but=files), why=why),
             Spare(kind="sandbox environment", paths=_young_left_out(unused_environments(home), before), why=why),

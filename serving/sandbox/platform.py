@@ -166,4 +166,5 @@ class Platform:
         """What the platform sets in a runner of `owner`."""
         bundle = str(self._folder / "tls" / "bundle.pem")
         own = {"FAL_KEY": self._keys[owner], "FAL_CONFIG_PATH": "/dev/null", "SSL_CERT_FILE": bundle}
+        own |= dict.fromkeys(("NO_PROXY", "no_proxy"), "127.0.0.1")  # uploads come here, whatever proxy downloads go through
         return own | hosts(self._address)

@@ -22,7 +22,7 @@ LIMIT_SECONDS = 120.0
 
 
 class Scenario(Protocol):
-    """What is drilled, made without arguments; `prepare` and `run` are called in forked children, the rest here."""
+    """What is drilled, made without arguments; `run` is called in forked children, the rest in processes that live on."""
 
     asking: bool  # whether effects that only ask are points too
 

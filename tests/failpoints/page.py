@@ -12,6 +12,7 @@ DRILLS = {
     "SetBack": "`b` fails its smoke test on main, and is killed on the way back to `a`",
     "RollBack": "a person rolls `b` back to `a`",
     "Probation": "`b` fails its callers on probation and goes back to `a` by itself",
+    "Retire": "`a` is taken down",
     "Store": "an artefact of two files is made",
 }
 ON_SANDBOX = "on the sandbox, with the SDK, while a caller calls main all the time"

@@ -17,6 +17,7 @@ from serving.release.package import _package_hash, _seal
 from serving.release.platform import Seen
 from serving.release.probation import on_probation, watch
 from serving.release.registry import Registry, Row, sqlite_url
+from serving.release.retire import retire
 from serving.release.rollback import roll_back
 from serving.release.smoke import SmokePlan
 from tests.failpoints.effects import Effects, watch_files, watch_registry, watched
@@ -143,6 +144,30 @@ class Probation(RollBack):
         for row in registry.releases():
             if on_probation(row):
                 watch(row, platform=platform, registry=registry, progress=print, pause=0.0)
+
+
+class Retire(Toy):
+    """`a` is live and is taken down: its owner alone may call it."""
+
+    def act(self, home: Path, platform: KeptPlatform, registry: Registry) -> None:
+        retire("toy", platform=platform, registry=registry, reason="takedown", mode="private", progress=print)
+
+    def struck(self, home: Path) -> str:
+        platform = KeptPlatform(home / "platform.json")
+        with opened(home) as registry:
+            registry.verify_journal()
+            (row,) = registry.releases()
+        begun = (row["evidence"].get("retirement") or {}).get("state") == "intent"
+        main = platform.auth["toy", "main"]
+        assert row["state"] == "live" or main == "private", f"retired, and main is {main}"
+        assert main == "shared" or begun or row["state"] == "retired", f"main is {main} and nobody knows why"
+        return f"a is {row['state']}, main {main}" + ("; to be retired" if begun else "")
+
+    def ended(self, home: Path) -> str:
+        said = self.struck(home)
+        assert said == "a is retired, main private"
+        assert list(KeptPlatform(home / "platform.json").aliases) == [("toy", "main")]
+        return said
 
 
 class Store:

@@ -1,7 +1,7 @@
-"""A process that has imported everything and forks one child for each run: python -m tests.failpoints.server
+"""A process that has everything loaded and forks one child for each run: python -m tests.failpoints.server
 
 One JSON request a line on standard input: {"scenario": "module:Class", "do": "prepare" or "run", "home", "log", "strike"}; one
-reply a line: {"code"} of a child that ended, or {"signal"} of one that was killed. What the child prints is in the file `log`.out.
+reply a line: {"code"} of a child that ended, or {"signal"} of one that was killed. What is printed is in the file `log`.out.
 """
 
 import gc
@@ -10,6 +10,7 @@ import json
 import os
 import sys
 import traceback
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +20,11 @@ from tests.failpoints.effects import Effects
 def main() -> None:
     for line in sys.stdin:
         request = json.loads(line)
-        scenario = scenario_of(request["scenario"])  # before the fork, so that its imports are made once
-        gc.freeze()
-        child = os.fork()
-        if child == 0:
-            run(scenario, request)
-        _, status = os.waitpid(child, 0)
-        code = os.waitstatus_to_exitcode(status)
+        scenario = scenario_of(request["scenario"])
+        if request["do"] == "prepare":  # here, so that what is loaded at first use is there in every child
+            code = told(request, lambda scenario=scenario, home=Path(request["home"]): scenario.prepare(home))
+        else:
+            code = forked(scenario, request)
         print(json.dumps({"signal": -code} if code < 0 else {"code": code}), flush=True)
 
 
@@ -34,24 +33,27 @@ def scenario_of(name: str) -> Any:
     return getattr(importlib.import_module(module), attribute)()
 
 
-def run(scenario: Any, request: dict[str, Any]) -> None:
-    """In the child, which never returns."""
-    code = 1
-    try:
-        said = os.open(f"{request['log']}.out", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-        for stream in (1, 2):
-            os.dup2(said, stream)
-        home, strike = Path(request["home"]), request["strike"]
-        if request["do"] == "prepare":
-            scenario.prepare(home)
-        else:
-            scenario.run(home, Effects(Path(request["log"]), tuple(strike) if strike else None))
-        code = 0
-    except BaseException:
-        traceback.print_exc()
-    finally:
-        sys.stderr.flush()
-        os._exit(code)
+def forked(scenario: Any, request: dict[str, Any]) -> int:
+    """Exit code of a child that runs the scenario, or minus the signal that ended it."""
+    gc.freeze()
+    child = os.fork()
+    if child == 0:
+        strike = request["strike"]
+        effects = Effects(Path(request["log"]), tuple(strike) if strike else None)
+        os._exit(told(request, lambda: scenario.run(Path(request["home"]), effects)))
+    _, status = os.waitpid(child, 0)
+    return os.waitstatus_to_exitcode(status)
+
+
+def told(request: dict[str, Any], act: Any) -> int:
+    """0, or 1 where it raised; what it prints goes to the log."""
+    with Path(f"{request['log']}.out").open("a") as out, redirect_stdout(out), redirect_stderr(out):
+        try:
+            act()
+        except BaseException:
+            traceback.print_exc()
+            return 1
+    return 0
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import email
 import email.policy
 import json
+import os
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -15,8 +16,10 @@ from typer.testing import CliRunner
 from flows import garbage, retirement, targets
 from flows.cli import releases
 from flows.errors import JobError
+from flows.home import home
 from flows.records import write_json
 from flows.retrain import retrain
+from flows.store import make
 from flows.targets import job_file, registry_url
 from serving.listing import takedown
 from serving.release.deploy import publish_package
@@ -211,3 +214,19 @@ def test_gc_shows_and_removes_nothing_without_leave(publish: Callable[..., Row],
     assert (code, {f"toy {revision}" for revision in gone}) == (0, {one["name"] for one in shown["items"]})
     assert "4 things went, 0 B on this disk" in said
     assert "0 things can go" in run(*arguments)[1]
+
+
+def test_what_gc_notes_in_the_journal_keeps_nothing_that_it_showed(publish: Callable[..., Row], platform: MemoryPlatform) -> None:
+    row = publish("a")
+    package = make(
+        home(), "package", {"of": "a"}, lambda out: (out / "package.json").write_text(json.dumps({"hash": row["package"]}))
+    )
+    run("retire", "toy", "--reason", "withdrawn", "--delete", "--yes")
+    for path in (*package.path.rglob("*"), package.path.parent):
+        os.utime(path, (0, 0))
+    platform.now = 0.0
+    arguments = ("gc", "--older-than", "0h", "--keep", "0")
+    shown = json.loads(run(*arguments, "--json")[1])
+    assert {one["kind"] for one in shown["items"]} == {"package", "sandbox revision"}
+    assert "stays" not in run(*arguments, "--yes")[1]
+    assert not package.path.exists()

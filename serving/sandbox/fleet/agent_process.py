@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 import grpc
 import isolate_proto as proto
@@ -42,7 +43,7 @@ class RunnerLog:
         self.path = path
         self.total = 0
         self._lines: deque[Line] = deque(maxlen=2000)
-        self._secrets = re.compile("|".join(re.escape(secret) for secret in secrets if secret) or r"(?!)")
+        self._secrets = re.compile("|".join(re.escape(text) for text in masked(secrets)) or r"(?!)")
         self._file = path.open("a", buffering=1)
         path.chmod(0o600)
 
@@ -50,6 +51,8 @@ class RunnerLog:
         line = Line(at=time.time(), source=source, text=self._secrets.sub(HIDDEN, text))
         self._lines.append(line)
         self.total += 1
+        if self._file.closed:  # of a runner that has ended; who still holds it may read what is said of its end
+            return
         self._file.write(f"{time.strftime('%H:%M:%S', time.localtime(line.at))} {source}: {line.text}\n")
 
     def since(self, number: int) -> list[Line]:
@@ -72,6 +75,16 @@ class RunnerLog:
 
     def close(self) -> None:
         self._file.close()
+
+
+def masked(secrets: Iterable[str]) -> list[str]:
+    """What no log may show: each secret whole, its lines (a key in PEM is written line by line), the password of an address."""
+    whole = {secret for secret in secrets if secret}
+    found = whole | {line for secret in whole for line in secret.splitlines() if len(line) > 7}  # shorter ones are in every text
+    for address in [text for text in found if "://" in text]:
+        password = urlsplit(address).password
+        found |= {password, unquote(password)} if password else set()
+    return sorted(found, key=len, reverse=True)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -112,7 +112,9 @@ class Fleet:
             await self._pools[revision_id].abandon()
         self.retire(revision_id, "its deployment was given up")
 
-    async def stop_runner(self, runner_id: str, grace: float | None = None, *, replace_first: bool = False) -> None:
+    async def stop_runner(
+        self, runner_id: str, grace: float | None = None, *, replace_first: bool = False, reason: str = "stopped"
+    ) -> None:
         """End one runner: after its own grace where none is given, at once with 0; NotFound where there is none."""
         pools = [*self._pools.values(), *self._retired]
         pool = next((pool for pool in pools if runner_id in pool.runners), None)
@@ -120,9 +122,9 @@ class Fleet:
             raise NotFound(f"runner '{runner_id}' not found")
         runner = pool.runners[runner_id]
         if replace_first and runner.alive:
-            await pool.replace([runner], "stopped")
+            await pool.replace([runner], reason)
         else:
-            pool.end(runner, "stopped", grace)
+            pool.end(runner, reason, grace)
 
     def scale(self, alias: Alias) -> None:
         """Settings of the alias are others now."""

@@ -1,6 +1,7 @@
 """What a process of an app is started with: its files, its callable, its environment, its log."""
 
 import asyncio
+import os
 import re
 import shutil
 import uuid
@@ -110,7 +111,8 @@ class Launch:
     def _log(self, name: str, *, secrets: list[str]) -> RunnerLog:
         folder = self._folder / "logs"
         folder.mkdir(mode=0o700, exist_ok=True)
-        return RunnerLog(folder / f"{re.sub(r'[^A-Za-z0-9._-]', '_', name)}.log", secrets=secrets)
+        proxies = [value for name, value in os.environ.items() if name.lower().endswith("_proxy") and "://" in value]
+        return RunnerLog(folder / f"{re.sub(r'[^A-Za-z0-9._-]', '_', name)}.log", secrets=[*secrets, *proxies])
 
     def _key_of(self, owner: str) -> list[str]:
         return self._platform(owner)["FAL_KEY"].split(":", 1)

@@ -211,11 +211,14 @@ class Runner:
 
     def heed(self, headers: Mapping[str, str]) -> None:
         """What a runner says of itself beside its answer; names in lower case."""
-        if HINTS in headers:
-            self.hints = frozenset(hint.strip() for hint in headers[HINTS].split(",") if hint.strip())
+        self._take_hints(headers)
         if HEALTH_CHECK in headers:
             self._suspected = True
             self._attention.set()
+
+    def _take_hints(self, headers: Mapping[str, str]) -> None:
+        if HINTS in headers:
+            self.hints = frozenset(hint.strip() for hint in headers[HINTS].split(",") if hint.strip())
 
     async def _check(self) -> None:
         """The regular health check, or the one that a reply asked for, whose failure ends the runner at once."""
@@ -231,7 +234,8 @@ class Runner:
             self.log.add("agent", f"{self.reason}: the runner is replaced")
 
     async def _heed(self, reply: httpx.Response) -> None:
-        if HEALTH_CHECK not in reply.request.headers:
+        self._take_hints(reply.headers)
+        if HEALTH_CHECK not in reply.request.headers:  # else it would ask for checks for ever
             self.heed(reply.headers)
 
     def _note(self) -> None:
@@ -253,6 +257,8 @@ class Runner:
             if self._serving.done() or not self._agent.alive:
                 await self._agent.stop()
                 raise RunnerFailed(f"setup failed: {self.log.reason()}")
+            if self._draining:
+                raise RunnerFailed(f"it was told to end while it started: {self.reason}")
             if await self._answers_health():
                 return
             await asyncio.sleep(0.05)

@@ -115,9 +115,10 @@ class Carrier:
                     await asyncio.sleep(0)  # lets lines arrive that the app wrote just before its reply
                 journey.alight(seconds)
             if _ends_runner(reply):
-                runner.log.add("agent", f"the request ended with {reply.status}: the runner is replaced")
+                reason = f"a request ended with {reply.status}"
+                runner.log.add("agent", f"{reason}: the runner is replaced")
                 with contextlib.suppress(NotFound):
-                    await self._fleet.stop_runner(runner.id, grace=0.0)
+                    await self._fleet.stop_runner(runner.id, grace=0.0, reason=reason)
             return reply
 
     async def _exchange(self, call: Call, alias: Alias, runner: Runner, sender: Sender | None) -> Reply:

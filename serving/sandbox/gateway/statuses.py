@@ -1,5 +1,6 @@
 """What the queue says of a request, in the shapes that fal_client, the SDK and the JavaScript client read."""
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -30,7 +31,7 @@ def completed(outcome: Outcome, lines: Sequence[dict[str, str]] | None) -> dict[
     if outcome.cancelled:
         return body | {"error": "The request was cancelled.", "error_type": "client_cancelled"}
     if outcome.reply.error_type:
-        return body | {"error": outcome.reply.body.decode(), "error_type": outcome.reply.error_type}
+        return body | {"error": json.loads(outcome.reply.body)["detail"], "error_type": outcome.reply.error_type}
     if outcome.reply.status == 500:
         return body | {"error": "Invalid status code: 500", "error_type": "runner_server_error"}
     return body if outcome.reply.status < 400 else body | {"error": f"Invalid status code: {outcome.reply.status}"}

@@ -108,7 +108,7 @@ class Webhooks:
             ):
                 error = None if answer.is_success else f"it answered {answer.status_code}"
                 final = answer.has_redirect_location or answer.is_redirect  # a place nobody agreed to is not asked
-        except (httpx.RequestError, TimeoutError) as fault:
+        except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as fault:  # of the address, the way or the receiver
             error = str(fault) or type(fault).__name__
         self._note(row, error, final=final)
 
@@ -121,6 +121,8 @@ class Webhooks:
             print(f"webhook of request {row['request_id']}, delivery {deliveries}: {error}", flush=True)
         values = (state, due, deliveries, error, row["number"])
         self._db.execute("UPDATE webhooks SET state = ?, due = ?, deliveries = ?, error = ? WHERE number = ?", values)
+        if state != "pending":
+            self._db.execute("UPDATE webhooks SET body = NULL WHERE number = ?", (row["number"],))
 
     def _seconds_to_next(self) -> float:
         due = self._db.execute("SELECT min(due) FROM webhooks WHERE state = 'pending'").fetchone()[0]

@@ -110,10 +110,10 @@ class Ledger:
         return int(self._db.execute("SELECT coalesce(max(rowid), 0) FROM ledger").fetchone()[0])
 
     def find(
-        self, where: str, values: Sequence[Any], *, limit: int = -1, offset: int = 0, order: str = "ended_at"
+        self, where: str, values: Sequence[Any], *, limit: int = -1, offset: int = 0, order: str = "ended_at", columns: str = "*"
     ) -> list[dict[str, Any]]:
         """Rows that `where` (SQL with marks for `values`) lets through, the highest first; those that are equal by number."""
-        query = f"SELECT rowid AS number, * FROM ledger WHERE {where} ORDER BY {order} DESC, rowid DESC LIMIT ? OFFSET ?"
+        query = f"SELECT {columns} FROM ledger WHERE {where} ORDER BY {order} DESC, rowid DESC LIMIT ? OFFSET ?"
         return [dict(row) for row in self._db.execute(query, (*values, limit, offset))]
 
     def paid_by(self, account: str) -> int:

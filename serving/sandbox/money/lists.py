@@ -15,6 +15,7 @@ from .windows import Span, buckets, iso
 
 MOST_REQUESTS, SOME_REQUESTS = 100, 50
 LOOK_BACK_DAYS = 90.0
+MEASURED = "endpoint, status, error_type, runner, created_at, ended_at, wait_seconds, seconds, served_seconds"
 
 
 def requests_list(ledger: Ledger, request: Request, *, billing: bool, endpoints: Sequence[str], **whose: str) -> JSONResponse:
@@ -75,7 +76,7 @@ def analytics_reply(
     if not asked.expand & set(METRICS):
         raise invalid(f"expand: at least one metric is needed, such as {METRICS[0]}")
     wanted = Selection(span=asked.page.span, upto=asked.page.upto, endpoints=endpoints, **whose)  # type: ignore[arg-type]
-    rows = with_boots(ledger.find(*wanted.where()), records)
+    rows = with_boots(ledger.find(*wanted.where(), columns=MEASURED), records)
 
     def told(parts: Sequence[Span]) -> Iterable[list[dict[str, Any]]]:
         return (analytics(found, asked.expand) for found in split(rows, parts))
@@ -83,16 +84,14 @@ def analytics_reply(
     return JSONResponse(series_body(asked, lambda _: analytics(rows, asked.expand), told))
 
 
-def with_boots(rows: Iterable[Row], records: RunnerRecords) -> list[Row]:
-    """Rows with `boot_seconds`: how long the start took of the runner that a request had to wait for."""
-    found = [dict(row) for row in rows]
-    earliest = min((row["created_at"] for row in found), default=0.0)
-    runners = {row.id: row for row in records.rows(since=earliest) if row.ready_at is not None}
-    for row in found:
-        runner = runners.get(row["runner"])
-        waited = runner is not None and runner.ready_at is not None and row["created_at"] < runner.ready_at
-        row["boot_seconds"] = runner.ready_at - runner.started_at if waited and runner and runner.ready_at else None
-    return [*found]
+def with_boots(rows: list[dict[str, Any]], records: RunnerRecords) -> list[Row]:
+    """The rows, with `boot_seconds`: how long the start took of the runner that a request had to wait for, else None."""
+    earliest = min((row["created_at"] for row in rows), default=0.0)
+    starts = {row.id: (row.started_at, row.ready_at) for row in records.rows(since=earliest) if row.ready_at is not None}
+    for row in rows:
+        began, ready = starts.get(row["runner"], (0.0, 0.0))
+        row["boot_seconds"] = ready - began if row["created_at"] < ready else None
+    return [*rows]
 
 
 def endpoint_ids(request: Request, *, needed: bool = False) -> tuple[str, ...]:

@@ -69,7 +69,8 @@ def _open(apps: Sequence[str], requests: OpenRequests) -> list[GaugeMetricFamily
 
 def _last_minute(owner: str, apps: Sequence[str], ledger: Ledger, requests: OpenRequests) -> list[GaugeMetricFamily]:
     since = time.time() - WINDOW_SECONDS
-    rows = [row for row in ledger.find("owner = ? AND ended_at >= ?", (owner, since)) if app_of(row["endpoint"]) in apps]
+    found = ledger.find("owner = ? AND ended_at >= ?", (owner, since), columns="endpoint, method, status, created_at, ended_at")
+    rows = [row for row in found if app_of(row["endpoint"]) in apps]
     completed: Counter[tuple[str, ...]] = Counter((app_of(row["endpoint"]), row["method"], str(row["status"])) for row in rows)
     ended = ((app_of(row["endpoint"]), row["method"]) for row in rows if row["created_at"] >= since)
     begun = ((f"{one.owner}/{one.app}", "POST") for one in requests.at_work() if one.owner == owner and one.created_at >= since)
@@ -77,8 +78,8 @@ def _last_minute(owner: str, apps: Sequence[str], ledger: Ledger, requests: Open
     for row in rows:
         took.setdefault(app_of(row["endpoint"]), []).append(row["ended_at"] - row["created_at"])
     latency = [
-        ((app, str(limit).replace("inf", "+Inf")), sum(seconds <= limit for seconds in found))
-        for app, found in sorted(took.items())
+        ((app, str(limit).replace("inf", "+Inf")), sum(seconds <= limit for seconds in times))
+        for app, times in sorted(took.items())
         for limit in LATENCIES
     ]
     return [

@@ -24,6 +24,7 @@ from .windows import DAY, Span, iso
 
 MOST_EVENTS, MOST_MODELS = 10_000, 1000
 HISTORY_DAYS = 30.0
+CHARGED = "endpoint, ended_at, unit, quantity, unit_price_nano, cost_nano"
 
 
 class Calls(BaseModel):
@@ -110,7 +111,7 @@ class ModelsApi:
             payer=account.nickname,
             endpoints=endpoint_ids(request),
         )
-        rows: list[Row] = [*self._ledger.find(*wanted.where())]
+        rows: list[Row] = [*self._ledger.find(*wanted.where(), columns=CHARGED)]
 
         def tell(found: list[Row]) -> list[dict[str, Any]]:
             return [line.body() for line in usage(found)]
@@ -166,7 +167,9 @@ class ModelsApi:
         wanted = Selection(
             span=Span(start=now - HISTORY_DAYS * DAY, end=now), upto=self._ledger.last(), endpoints=(endpoint,), billed=True
         )
-        costs = [row["cost_nano"] for row in self._ledger.find(*wanted.where()) if row["cost_nano"] is not None]
+        costs = [
+            row["cost_nano"] for row in self._ledger.find(*wanted.where(), columns="cost_nano") if row["cost_nano"] is not None
+        ]
         if not costs:
             raise Denied(404, "not_found", f"No request to '{endpoint}' was billed in the last {HISTORY_DAYS:.0f} days")
         return cost_nano(Decimal(calls) / len(costs), sum(costs)) or 0

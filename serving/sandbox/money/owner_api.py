@@ -1,6 +1,5 @@
 """fal's platform API for who owns apps (/v1/serverless, /v1/account): requests, usage, analytics, metrics, logs, queue."""
 
-import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,15 +9,15 @@ from starlette.routing import Route
 
 from ..accounts import Account, Keyring
 from ..fleet.fleet import Fleet
-from ..state import Alias, State, full_name
+from ..state import Alias, State
 from .app_logs import log_page
-from .ledger import Ledger, gpus_of
+from .ledger import Ledger
 from .lists import analytics_reply, endpoint_ids, requests_list, series_body
+from .machines import machine_lines, paid_work
 from .metrics import OpenRequests, exposition
-from .prices import CURRENCY, NANO, app_of, machine_rate
-from .reports import Line, Row, covered, dollars, machine_line
+from .prices import CURRENCY, NANO, app_of
+from .reports import dollars
 from .rest import ADMIN_SCOPE, LATEST, Denied, expansions, many, route, series
-from .selection import Selection
 from .windows import Span
 
 CREDIT_USD = 100  # what every account of the sandbox begins with; play money
@@ -58,8 +57,10 @@ class OwnerApi:
         asked = series(request, last=self._ledger.last(), expand=("time_series", "summary"), default=("time_series",))
         apps, search = many(request, "app"), request.query_params.get("search", "").lower()
 
+        paid = paid_work(self._ledger, account.nickname, since=asked.page.span.start, upto=asked.page.upto)
+
         def tell(span: Span) -> list[dict[str, Any]]:
-            lines = self._machines(account.nickname, span, upto=asked.page.upto)
+            lines = machine_lines(self._fleet.records, self._state.db, account.nickname, span, paid)
             shown = [line.body() for line in lines if not apps or dict(line.keys)["app"] in apps]
             return [line | {"is_surge": False} for line in shown if search in line["app"].lower()]
 
@@ -106,8 +107,8 @@ class OwnerApi:
 
     def _credit(self, account: str) -> int:
         """Nano-USD that are left after the account's requests and machines, as far as their prices are known."""
-        last = self._ledger.last()
-        machines = self._machines(account, Span(start=0.0, end=LATEST), upto=last)
+        paid = paid_work(self._ledger, account, since=0.0, upto=self._ledger.last())
+        machines = machine_lines(self._fleet.records, self._state.db, account, Span(start=0.0, end=LATEST), paid)
         spent = self._ledger.paid_by(account) + sum(line.cost_nano or 0 for line in machines)
         return max(0, CREDIT_USD * NANO - spent)
 
@@ -126,25 +127,6 @@ class OwnerApi:
             if self._state.alias(owner, name) is None and not self._ledger.knows(app_of(endpoint)):
                 raise Denied(404, "not_found", f"Endpoint '{endpoint}' not found")
         return endpoints
-
-    def _machines(self, owner: str, span: Span, *, upto: int) -> list[Line]:
-        """A line for each app and type of machine, without the seconds in which it worked for callers who pay."""
-        wanted = Selection(span=Span(start=span.start, end=LATEST), upto=upto, owner=owner, billed=True)
-        paid: dict[tuple[str, str], dict[str, list[Row]]] = {}
-        for row in self._ledger.find(*wanted.where()):
-            by_runner = paid.setdefault((row["revision"], row["machine_type"]), {})
-            by_runner.setdefault(row["runner"], []).append(row)
-        sums: dict[tuple[str, str, str, int | None], float] = {}
-        for used in self._fleet.records.seconds(owner=owner, since=span.start, until=min(span.end, time.time())):
-            runners = paid.get((used.revision, used.machine_type), {})
-            others = sum(covered(rows, span) for rows in runners.values())
-            rate = machine_rate(used.machine_type, gpus_of(self._state.db, used.revision))
-            key = (full_name(used.app, used.environment), used.environment, used.machine_type, rate)
-            sums[key] = sums.get(key, 0.0) + max(0.0, used.total - others)
-        return [
-            machine_line((("app", app), ("environment", environment), ("machine_type", machine)), seconds, rate)
-            for (app, environment, machine, rate), seconds in sorted(sums.items(), key=lambda item: str(item[0]))
-        ]
 
 
 def _app(alias: Alias) -> dict[str, Any]:

@@ -10,7 +10,6 @@ from ..errors import SandboxError
 NANO = 10**9
 CURRENCY = "USD"
 SECOND = "second"
-UNITS = ("image", "megapixel", "video", "second", "request")
 HIGHEST_USD = 1_000_000
 
 # Nano-USD a second and GPU, as transcripts of fal.ai/pricing of May and September 2026 have them: the list rate where one was seen

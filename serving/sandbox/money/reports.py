@@ -4,6 +4,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from math import inf
 from typing import Any
 
 from .billing import cost_nano
@@ -100,13 +101,22 @@ def machine_line(keys: Sequence[tuple[str, str]], seconds: float, rate: int | No
     return Line(keys=tuple(keys), unit=SECOND, quantity=quantity, unit_price_nano=rate, cost_nano=cost_nano(quantity, rate))
 
 
-def covered(rows: Iterable[Row], within: Span) -> float:
-    """Seconds of a span in which at least one of the requests was on its runner; the rows are those of one runner."""
-    seconds, until = 0.0, within.start
+def working(rows: Iterable[Row]) -> list[tuple[float, float]]:
+    """When at least one of the requests was on its runner: spans that do not touch, in order. The rows are those of one runner."""
+    spans: list[tuple[float, float]] = []
     for began, ended in sorted((row["ended_at"] - served(row), row["ended_at"]) for row in rows):
-        seconds += max(0.0, min(ended, within.end) - max(began, until))
-        until = max(until, ended)
-    return seconds
+        if spans and began <= spans[-1][1]:
+            spans[-1] = (spans[-1][0], max(spans[-1][1], ended))
+        else:
+            spans.append((began, ended))
+    return spans
+
+
+def covered(spans: Sequence[tuple[float, float]], within: Span) -> float:
+    """Seconds of a span that others, in order and apart from each other, take."""
+    first = max(0, bisect_right(spans, (within.start, inf)) - 1)
+    after = bisect_right(spans, (within.end, -inf))
+    return sum(max(0.0, min(ended, within.end) - max(began, within.start)) for began, ended in spans[first:after])
 
 
 def served(row: Row) -> float:

@@ -28,15 +28,16 @@ class Selection:
 
     def where(self) -> tuple[str, list[Any]]:
         """The condition, and a value for each of its marks."""
+        free = "+" if self.request_ids else ""  # a plus keeps SQLite from any index but that of the few ids
         parts: list[tuple[str, Sequence[Any]]] = [
-            ("ended_at >= ? AND ended_at < ?", (self.span.start, self.span.end)),
-            ("rowid <= ?", (self.upto,)),
+            (f"{free}ended_at >= ? AND {free}ended_at < ?", (self.span.start, self.span.end)),
+            (f"{free}rowid <= ?", (self.upto,)),
         ]
         for column, value in (("owner", self.owner), ("caller", self.caller), ("payer", self.payer)):
             if value is not None:
-                parts.append((f"{column} = ?", (value,)))
+                parts.append((f"{free}{column} = ?", (value,)))
         if self.endpoints:
-            named = [_named(endpoint) for endpoint in self.endpoints]
+            named = [_named(endpoint, f"{free}endpoint") for endpoint in self.endpoints]
             parts.append((_any(condition for condition, _ in named), [value for _, values in named for value in values]))
         if self.request_ids:
             parts.append((f"request_id IN ({', '.join('?' * len(self.request_ids))})", self.request_ids))
@@ -47,11 +48,11 @@ class Selection:
         return " AND ".join(part for part, _ in parts), [value for _, values in parts for value in values]
 
 
-def _named(endpoint: str) -> tuple[str, tuple[str, ...]]:
+def _named(endpoint: str, column: str) -> tuple[str, tuple[str, ...]]:
     """`owner/alias` stands for all of the app's routes, a longer id for one; '0' is what follows '/' in ASCII."""
     if endpoint.count("/") == 1:
-        return "(endpoint = ? OR (endpoint > ? AND endpoint < ?))", (endpoint, f"{endpoint}/", f"{endpoint}0")
-    return "endpoint = ?", (endpoint,)
+        return f"({column} = ? OR ({column} > ? AND {column} < ?))", (endpoint, f"{endpoint}/", f"{endpoint}0")
+    return f"{column} = ?", (endpoint,)
 
 
 def _any(conditions: Iterable[str]) -> str:

@@ -14,7 +14,8 @@ from PIL import Image
 
 from serving.listing.lint import NUMBER
 from serving.listing.model import Listing, dumped
-from serving.listing.render import about, front_matter, inline_markdown, inlined, llms_txt, mail_body, model_card, page, snippets
+from serving.listing.render import about, front_matter, inline_markdown, inlined, llms_txt, mail_body, model_card, page
+from serving.listing.snippets import snippets
 from tests.serving.listing.material import evaluation, files_in, listing_in
 
 HOSTILE = "<script>alert(1)</script>\" onload='x' & | `code` [a](javascript:x) </title></style>"

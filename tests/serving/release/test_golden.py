@@ -140,8 +140,15 @@ def test_another_picture_fails_with_the_figures(bundle: Path, moved: dict[str, f
 
 
 def test_a_picture_that_is_nearer_to_the_base_s_fails_whatever_the_tolerance(bundle: Path) -> None:
-    with pytest.raises(GoldenFailed, match="no nearer to the adapter's"):
+    with pytest.raises(GoldenFailed, match="nearer to the base's"):
         judged(Painter(shift=40.0), golden_plan(bundle, SETTINGS, number=2, likeness_db=1.0))
+
+
+def test_an_adapter_that_changes_next_to_nothing_is_not_taken_for_a_missing_one(bundle: Path) -> None:
+    for seed in (1001, 1002):
+        (bundle / "samples" / f"base-{seed}.png").write_bytes(png(pixels(seed, shift=1.0)))
+    evidence = judged(Painter(noise=1.0), golden_plan(bundle, SETTINGS, number=2))
+    assert all(picture["base_psnr"] > 40 for picture in evidence["pictures"])
 
 
 def test_billing_of_golden_pictures_is_looked_at_too(bundle: Path) -> None:

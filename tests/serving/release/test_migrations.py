@@ -16,7 +16,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy.engine import Engine
 
 from serving.release import database, migrations
-from serving.release.errors import RegistryUnusable
+from serving.release.errors import RegistryBusy, RegistryUnusable
 from serving.release.migrations import NEWEST, REVISIONS, VERSION_TABLE
 from serving.release.registry import Registry, sqlite_url
 from serving.release.tables import metadata
@@ -40,7 +40,7 @@ def make_url(request: pytest.FixtureRequest, tmp_path: Path) -> MakeUrl:
         numbers = iter(range(10))
         return lambda: sqlite_url(tmp_path / f"home-{next(numbers)}")
     server: Server = request.getfixturevalue("postgresql")
-    return server.database
+    return server.registry
 
 
 @pytest.fixture
@@ -92,8 +92,9 @@ def differences(engine: Engine) -> list[Any]:
 def triggers(engine: Engine) -> set[str]:
     catalogue = {
         "sqlite": "SELECT sql FROM sqlite_master WHERE type = 'trigger'",
-        "postgresql": "SELECT pg_get_triggerdef(oid) FROM pg_trigger WHERE NOT tgisinternal "
-        "UNION SELECT pg_get_functiondef(oid) FROM pg_proc WHERE proname = 'journal_is_append_only'",
+        "postgresql": "SELECT replace(pg_get_triggerdef(oid), current_schema() || '.', '') FROM pg_trigger "
+        "WHERE NOT tgisinternal AND tgrelid = 'journal'::regclass UNION SELECT replace(pg_get_functiondef(oid), "
+        "current_schema() || '.', '') FROM pg_proc WHERE oid = 'journal_is_append_only'::regproc",
     }
     with engine.connect() as connection:
         return {sql for (sql,) in connection.exec_driver_sql(catalogue[engine.dialect.name])}
@@ -182,6 +183,17 @@ def chain_after_two_processes(url: str) -> int:
     with closing(Registry(url)) as registry:
         assert differences(registry.engine) == []
         return registry.verify_journal()
+
+
+def test_while_one_process_upgrades_another_one_waits(old: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with opened(old) as engine:
+        with engine.execution_options(registry_lock="migration").begin(), monkeypatch.context() as patch:
+            patch.setattr(database, "BUSY_SECONDS", 0.1)
+            with pytest.raises(RegistryBusy, match="another process"):
+                Registry(old)
+        assert revision(engine) == REVISIONS[0]
+        Registry(old).close()
+        assert revision(engine) == NEWEST
 
 
 def test_a_registry_of_a_newer_version_is_refused_and_left_alone(url: str) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from serving.release.errors import PlatformError
 from serving.release.platform import FalPlatform
+from serving.sandbox.money.ledger import Entry, Ledger
 from serving.sandbox.state import State
 from tests.serving.release.conftest import MakeToy
 
@@ -70,9 +71,7 @@ def test_an_environment_is_listed_with_what_is_in_it_and_taken_away(
     assert sandbox.apps("stage") == {}
 
 
-def test_the_platforms_own_account_of_requests_is_read_page_by_page(
-    sandbox: FalPlatform, sandbox_home: Path, make_toy: MakeToy
-) -> None:
+def test_the_platforms_own_account_of_requests_is_read(sandbox: FalPlatform, sandbox_home: Path, make_toy: MakeToy) -> None:
     sandbox.deploy(make_toy("seen", app="seen", inline=True), app="seen", environment=None)
     before = time.time() - 1
     asked = sandbox.call("seen", PROMPT)
@@ -82,4 +81,31 @@ def test_the_platforms_own_account_of_requests_is_read_page_by_page(
     assert (found[str(asked.request_id)].status, found[str(asked.request_id)].units) == (200, 2.0)
     assert found[str(refused.request_id)].status == 400
     assert all(seen.ended_at > before and seen.seconds >= 0 for seen in found.values())
-    assert sandbox.requests("seen", None, time.time() + 60) == []
+    assert sandbox.requests("seen", None, max(seen.ended_at for seen in found.values()) + 0.01) == []
+
+    assert sandbox.requests("no-such-app", None, before) == []
+
+    with state_of(sandbox_home) as state:
+        ledger = Ledger(state.db)
+        for number in range(250):  # more than the API gives at once, an hour ago
+            ledger.record(old_request(number, before - 3600 + number, owner=sandbox.whoami()["nickname"]))
+    many = sandbox.requests("seen", None, before - 3700)[len(found) :]
+    assert [seen.request_id for seen in many] == [f"request-{number}" for number in reversed(range(250))]
+    assert {(seen.status, seen.seconds) for seen in many} == {(200, 0.5)}
+
+
+def old_request(number: int, began: float, *, owner: str) -> Entry:
+    return Entry(
+        request_id=f"request-{number}",
+        app="seen",
+        environment="main",
+        revision=None,
+        caller="somebody",
+        path="/",
+        status=200,
+        units="1",
+        seconds=0.5,
+        created_at=began,
+        ended_at=began + 0.5,
+        owner=owner,
+    )

@@ -13,7 +13,8 @@ import pytest
 
 from serving.release import database
 from serving.release.deploy import publish_package
-from serving.release.errors import RegistryBusy, RegistryUnreachable, RegistryUnusable
+from serving.release.errors import DeployBusy, RegistryBusy, RegistryUnreachable, RegistryUnusable
+from serving.release.lease import deploy_lease
 from serving.release.registry import Registry, Row
 from serving.release.smoke import SmokePlan
 from tests.postgres import ROOT, Server
@@ -33,6 +34,19 @@ import sys
 from serving.release.registry import Registry
 with Registry(sys.argv[1]).writing():
     print("ready", flush=True); sys.stdin.read()
+"""
+RACER = """
+import sys
+from serving.release.errors import DeployBusy
+from serving.release.lease import deploy_lease
+from serving.release.registry import Registry
+registry = Registry(sys.argv[1])
+print("ready", flush=True); sys.stdin.readline()
+try:
+    with deploy_lease(registry, target="sandbox", app="fox"):
+        print("holds it", flush=True); sys.stdin.readline()
+except DeployBusy:
+    print("busy", flush=True)
 """
 
 
@@ -55,7 +69,7 @@ def intent(registry: Registry, package: str = "p1", app: str = "fox") -> Row:
 
 @pytest.fixture
 def registry(postgresql: Server) -> Iterator[Registry]:
-    with closing(Registry(postgresql.database(), clock=Clock())) as registry:
+    with closing(Registry(postgresql.registry(), clock=Clock())) as registry:
         yield registry
 
 
@@ -73,6 +87,26 @@ def test_two_processes_that_write_at_once_leave_one_chain(registry: Registry) ->
     assert registry.verify_journal() == 30
     apps = [line["row"]["app"] for line in registry.journal()]
     assert len({*apps}) == 2
+
+
+def test_of_two_processes_that_want_a_lease_at_once_one_holds_it_and_its_death_frees_it(registry: Registry) -> None:
+    with process(RACER, url_of(registry)) as one, process(RACER, url_of(registry)) as other:
+        said = {}
+        for child in (one, other):
+            assert child.stdin is not None
+            child.stdin.write("go\n")
+            child.stdin.flush()
+        for child in (one, other):
+            assert child.stdout is not None
+            said[child.stdout.readline()] = child
+        assert set(said) == {"holds it\n", "busy\n"}
+        holder = said["holds it\n"]
+        with pytest.raises(DeployBusy, match=f"process {holder.pid} "), deploy_lease(registry, target="sandbox", app="fox"):
+            pass
+        holder.send_signal(signal.SIGKILL)
+        holder.wait(10)
+        with deploy_lease(registry, target="sandbox", app="fox") as lease:
+            registry.insert_intent(app="fox", package="p", target="sandbox", verdict_hash="v", lease=lease)
 
 
 def test_a_writer_that_is_killed_leaves_the_journal_to_the_next(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:

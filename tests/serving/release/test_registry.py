@@ -44,7 +44,7 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "sqlite":
         return sqlite_url(tmp_path / "home")
     server: Server = request.getfixturevalue("postgresql")
-    return server.database()
+    return server.registry()
 
 
 @pytest.fixture
@@ -201,7 +201,7 @@ def test_any_walk_leaves_one_live_release_and_a_whole_journal(moves: list[tuple[
 @settings(max_examples=10, deadline=None)
 @given(moves=moves)
 def test_any_walk_does_so_on_postgresql(postgresql: Server, moves: list[tuple[str, str]]) -> None:
-    walk(postgresql.database(), moves)
+    walk(postgresql.registry(), moves)
 
 
 def walk(url: str, moves: list[tuple[str, str]]) -> None:
@@ -237,8 +237,9 @@ def test_a_locked_registry_is_one_clear_line(url: str, monkeypatch: pytest.Monke
     monkeypatch.setattr(database, "BUSY_SECONDS", 0.1)
     with closing(Registry(url)) as registry, closing(Registry(url)) as other:
         with other.writing():
-            with pytest.raises(RegistryBusy, match="another process"):
+            with pytest.raises(RegistryBusy, match="another process") as busy:
                 intent(registry)
+            assert busy.value.exit_code == 5
             assert registry.releases() == []  # reading goes on
         intent(registry)
 

@@ -1,8 +1,17 @@
 """Sandbox and fal can not be taken for each other."""
 
+import socket
+import ssl
+import threading
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives import serialization as form
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 from serving.release.errors import TargetRefused, WrongKey
 from serving.release.platform import FalPlatform
@@ -190,6 +199,44 @@ def test_the_shell_of_the_sandbox_is_not_taken_for_fals(sandbox_home: Path, tmp_
     for name in [*HOST_VARIABLES, "FAL_WS_RUN_HOST", "FAL_KEY"]:
         with pytest.raises(TargetRefused, match=name):
             fal_target({"FAL_KEY": FAL_KEY} | {name: exported[name]}, logs=tmp_path)
+
+
+def test_the_sandboxs_authority_can_not_vouch_for_fal(sandbox_home: Path, tmp_path: Path) -> None:
+    """Its bundle is in the environment that `sandbox up --export` prints: whoever has its key can still not stand in for fal."""
+    control.up(sandbox_home)
+    tls = sandbox_home / "sandbox" / "tls"
+    authority = x509.load_pem_x509_certificate((tls / "ca.pem").read_bytes())
+    signer = form.load_pem_private_key((tls / "ca-key.pem").read_bytes(), password=None)
+    assert isinstance(signer, ec.EllipticCurvePrivateKey)
+    key, now = ec.generate_private_key(ec.SECP256R1()), datetime.now(UTC)
+    leaf = (
+        x509.CertificateBuilder()
+        .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "api.alpha.fal.ai")]))
+        .issuer_name(authority.subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("api.alpha.fal.ai")]), critical=False)
+        .sign(signer, hashes.SHA256())
+    )
+    pem = key.private_bytes(form.Encoding.PEM, form.PrivateFormat.PKCS8, form.NoEncryption())
+    (tmp_path / "leaf.pem").write_bytes(leaf.public_bytes(form.Encoding.PEM) + pem)
+    serving = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    serving.load_cert_chain(tmp_path / "leaf.pem")
+    trusting = ssl.create_default_context(cafile=str(tls / "bundle.pem"))
+    ours, theirs = socket.socketpair()
+
+    def stand_in() -> None:
+        with theirs, pytest.raises((ssl.SSLError, OSError)):
+            serving.wrap_socket(theirs, server_side=True)
+
+    thread = threading.Thread(target=stand_in)
+    thread.start()
+    with ours, pytest.raises(ssl.SSLCertVerificationError, match="subtree"):
+        trusting.wrap_socket(ours, server_hostname="api.alpha.fal.ai")
+    thread.join(10)
+    assert not thread.is_alive()
 
 
 def test_the_child_sees_its_target_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ class Boxed(fal.App, keep_alive=60):
     requirements = [["only_in_the_app"], ["humanize_of_ours", "packaging"]]
 
     def setup(self) -> None:
-        import only_in_the_app  # type: ignore[import-not-found]
+        import only_in_the_app
 
         print("setting up with", only_in_the_app.NAME)
 

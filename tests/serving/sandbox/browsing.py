@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import json
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,8 +12,12 @@ from typing import Any
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
+from serving.sandbox.control import Running
+
+# Widths of the pictures of an answer, as they were decoded.
+PIXELS = "[...document.querySelectorAll('.pictures img')].map(image => image.complete && image.naturalWidth)"
 # Contrast (WCAG 2) of every piece of text that can be seen against what is painted behind it: [[ratio, text], ...] below 4.5.
 FAINT = """() => {
   const parse = text => (text.match(/[\\d.]+/g) ?? []).map(Number);
@@ -73,6 +78,25 @@ class Watched:
 
     def faint(self) -> list[Any]:
         return list(self.page.evaluate(FAINT))
+
+
+def playground(watched: Watched, sandbox: Running, name: str, *, endpoint: str = "") -> Locator:
+    """The form of an app's endpoint."""
+    watched.page.goto(f"https://{sandbox.address}/models/{sandbox.owner}/{name}/playground{endpoint}")
+    form = watched.page.locator("form:visible")
+    expect(form.get_by_role("button", name="Send")).to_be_visible()
+    return form
+
+
+def field(form: Locator, name: str) -> Locator:
+    """The field of a name in the request; of those around each other the innermost."""
+    return form.locator(".field", has=form.page.locator(f"label code:text-is('{name}'), .label code:text-is('{name}')")).last
+
+
+def sent(page: Page) -> dict[str, Any]:
+    """The body that stands under JSON."""
+    found: dict[str, Any] = json.loads(page.locator(".snippet pre:visible").inner_text())
+    return found
 
 
 def _pin(home: Path) -> str:

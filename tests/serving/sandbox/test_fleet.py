@@ -196,7 +196,9 @@ def test_the_records_hold_what_was_billed_also_of_a_fleet_that_was_killed(where:
         rival = Fleet(small.folder, small.state, lambda _: {})  # what the next daemon does
         (row,) = rival.records.rows()
         assert (row.reason, row.state) == (CUT_SHORT, "TERMINATED")
-        assert rival.records.seconds(until=row.ended_at)[0].total == pytest.approx(row.ended_at - row.started_at, abs=0.01)  # type: ignore[operator]
+        assert row.ended_at is not None
+        (billed,) = rival.records.seconds(until=row.ended_at)
+        assert billed.total == pytest.approx(row.ended_at - row.started_at, abs=0.01)
 
     asyncio.run(in_fleet(where, story))
 

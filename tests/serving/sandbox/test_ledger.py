@@ -1,6 +1,5 @@
 """The ledger: what a request costs whom, that sums agree whichever way they are told, and that nothing changes afterwards."""
 
-import itertools
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -8,7 +7,6 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given, settings
@@ -20,8 +18,9 @@ from serving.sandbox.money.billing import ZERO, Served, bill, said_units
 from serving.sandbox.money.ledger import Entry, Ledger
 from serving.sandbox.money.overview import revenue
 from serving.sandbox.money.prices import Price
-from serving.sandbox.money.reports import covered, percentile
-from serving.sandbox.money.windows import TIMEFRAMES, Span, Timeframe, automatic, bound, buckets, floor
+from serving.sandbox.money.reports import covered, working
+from serving.sandbox.money.selection import Selection
+from serving.sandbox.money.windows import TIMEFRAMES, Span, Timeframe
 from serving.sandbox.state import Revision, State
 from tests.serving.sandbox.desk import Desk, entry
 
@@ -237,42 +236,11 @@ def test_the_owner_pays_what_runners_live_less_what_callers_paid_for(work: list[
         (line,) = body["summary"]
         rows = [row for row in desk.ledger.rows() if row["payer"]]
         whole = Span(start=began, end=began + 1500)
-        paid = sum(covered([row for row in rows if row["runner"] == f"runner{n}"], whole) for n in range(runners))
+        paid = sum(covered(working([row for row in rows if row["runner"] == f"runner{n}"]), whole) for n in range(runners))
         series = [one for bucket in body["time_series"] for one in bucket["results"]]
         assert line["quantity"] == pytest.approx(1500 * runners - paid, abs=1e-3)
         assert sum(one["quantity"] for one in series) == pytest.approx(line["quantity"], abs=1e-3)
         assert line["cost_total"] == pytest.approx(line["quantity"] * 0.000525, abs=1e-8)
-
-
-@quickly
-@given(st.lists(st.tuples(st.integers(0, 30), st.integers(0, 20)), max_size=8), st.integers(0, 20), st.integers(1, 40))
-def test_time_that_requests_share_is_counted_once(spans: list[tuple[int, int]], start: int, length: int) -> None:
-    rows = [{"ended_at": float(a + b), "seconds": float(b), "served_seconds": None} for a, b in spans]
-    seconds = {second for a, b in spans for second in range(a, a + b)} & set(range(start, start + length))
-    assert covered(rows, Span(start=float(start), end=float(start + length))) == len(seconds)
-
-
-@quickly
-@given(st.floats(1.7e9, 1.9e9), st.floats(1, 400 * 86400), st.sampled_from(ZONES), st.booleans())
-def test_buckets_follow_on_each_other_and_cover_the_span(start: float, length: float, name: str, whole: bool) -> None:
-    span, zone = Span(start=start, end=start + length), ZoneInfo(name)
-    timeframe = automatic(span)
-    span = bound(span, timeframe, zone) if whole else span
-    parts = list(buckets(span, timeframe, zone))
-    assert (parts[0][1].start, parts[-1][1].end) == (span.start, span.end)
-    assert all(one.end == other.start for (_, one), (_, other) in itertools.pairwise(parts))
-    assert all(begin.timestamp() <= part.start < part.end for begin, part in parts)
-    assert floor(start, timeframe, zone).timestamp() <= start
-
-
-def test_clocks_that_change_make_short_and_long_days() -> None:
-    zone = ZoneInfo("America/New_York")
-    days = Span(start=datetime(2026, 3, 7, tzinfo=zone).timestamp(), end=datetime(2026, 3, 10, tzinfo=zone).timestamp())
-    assert [part.seconds / 3600 for _, part in buckets(days, "day", zone)] == [24, 23, 24]
-    night = Span(start=datetime(2026, 11, 1, tzinfo=zone).timestamp(), end=datetime(2026, 11, 1, 4, tzinfo=zone).timestamp())
-    assert [begin.isoformat()[11:] for begin, _ in buckets(night, "hour", zone)] == [
-        *("00:00:00-04:00", "01:00:00-04:00", "01:00:00-05:00", "02:00:00-05:00", "03:00:00-05:00"),
-    ]
 
 
 @quickly
@@ -319,23 +287,20 @@ def test_the_overview_tells_what_others_paid_and_what_is_not_known(found: list[E
 
 
 def test_the_questions_that_are_asked_often_have_an_index() -> None:
+    span, endpoints = Span(start=1.0, end=2.0), ("o/a", "o/a/fast")
+    asked = {
+        "ledger_by_owner": [Selection(span=span, upto=9, owner="o")],
+        "ledger_by_caller": [Selection(span=span, upto=9, caller="c", payer="c")],
+        "ledger_by_request": [Selection(span=span, upto=9, owner="o", endpoints=endpoints, request_ids=("a", "b"))],
+        "ledger_by_app": [Selection(span=span, upto=9, endpoints=endpoints), Selection(span=span, upto=9, endpoints=endpoints[1:])],
+    }
     with Desk() as desk:
-        for where in (
-            "owner = 'o' AND ended_at >= 1",
-            "caller = 'c' AND ended_at >= 1",
-            "request_id = 'r'",
-            "endpoint = 'o/a' AND ended_at >= 1",
-            "(endpoint = 'o/a' OR (endpoint > 'o/a/' AND endpoint < 'o/a0')) AND ended_at >= 1",
-        ):
-            plan = [row["detail"] for row in desk.state.db.execute(f"EXPLAIN QUERY PLAN SELECT * FROM ledger WHERE {where}")]
-            assert any("USING INDEX ledger_by_" in line for line in plan), (where, plan)
-            assert not any(line.startswith("SCAN") for line in plan)
-
-
-@pytest.mark.parametrize(("rank", "expected"), [(0, 1.0), (50, 2.5), (75, 3.25), (100, 4.0)])
-def test_percentiles_lie_between_their_neighbours(rank: int, expected: float) -> None:
-    assert percentile([1.0, 2.0, 3.0, 4.0], rank) == expected
-    assert percentile([7.0], rank) == 7.0
+        for index, selections in asked.items():
+            for selection in selections:
+                where, values = selection.where()
+                plan = desk.state.db.execute(f"EXPLAIN QUERY PLAN SELECT * FROM ledger WHERE {where}", values).fetchall()
+                assert any(f"USING INDEX {index} " in row["detail"] for row in plan), [row["detail"] for row in plan]
+                assert not any(row["detail"].startswith("SCAN") for row in plan)
 
 
 def revision(name: str, **settings_: Any) -> Revision:

@@ -7,17 +7,16 @@ from typing import Any
 
 import jsonschema
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Browser, expect
 
 from serving.sandbox import control
 from serving.sandbox.control import Running
 from serving.sandbox.web.notice import NOTICE
-from tests.serving.sandbox.browsing import Watched, chromium
+from tests.serving.sandbox.browsing import PIXELS, Watched, chromium, field, playground, sent
 from tests.serving.sandbox.deployer import Deployer, client_of, until
 from tests.serving.sandbox.painted import deploy_pictures, priced
 
 LORA = json.loads((Path(__file__).resolve().parents[1] / "app" / "openapi.json").read_text())["whole"]
-PIXELS = "[...document.querySelectorAll('.pictures img')].map(image => image.complete && image.naturalWidth)"
 
 
 @pytest.fixture(scope="module")
@@ -50,25 +49,6 @@ def watched(browser: Browser, state: Any, sandbox: Running) -> Iterator[Watched]
     assert watched.complaints == []
     assert watched.elsewhere(sandbox.address) == []
     context.close()
-
-
-def playground(watched: Watched, sandbox: Running, name: str, *, endpoint: str = "") -> Locator:
-    """The form of an app's endpoint."""
-    watched.page.goto(f"https://{sandbox.address}/models/{sandbox.owner}/{name}/playground{endpoint}")
-    form = watched.page.locator("form:visible")
-    expect(form.get_by_role("button", name="Send")).to_be_visible()
-    return form
-
-
-def field(form: Locator, name: str) -> Locator:
-    """The field of a name in the request; of those around each other the innermost."""
-    return form.locator(".field", has=form.page.locator(f"label code:text-is('{name}'), .label code:text-is('{name}')")).last
-
-
-def sent(page: Page) -> dict[str, Any]:
-    """The body that stands under JSON."""
-    found: dict[str, Any] = json.loads(page.locator(".snippet pre:visible").inner_text())
-    return found
 
 
 def test_a_page_without_a_session_says_how_to_get_one_and_the_link_leads_back(

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import isolate_proto as proto
 import psutil
 import pytest
 
@@ -252,11 +253,37 @@ def test_a_request_that_takes_too_long_ends_its_runner(owner: Deployer, caller: 
     owner.deploy("slow", {"version": 1}, auth="SHARED", machine={"request_timeout": 1}, retry_config=retries)
     before = owner.call("slow").json()["pid"]
     ticket = submit(caller, "slow", "/deaf")
-    assert finish(caller, ticket)["error_type"] == "request_timeout"
+    done = finish(caller, ticket)
+    assert (done["error"], done["error_type"]) == ("The request took longer than the app's request_timeout.", "request_timeout")
     assert caller.get(ticket["response_url"]).status_code == 504
     [row] = rows_of(home, ticket["request_id"])
     assert (row["status"], row["units"], row["attempts"]) == (504, None, 1)
     assert not psutil.pid_exists(before)
+
+
+def test_a_runner_that_does_not_start_fails_direct_calls_and_the_queue_waits(
+    owner: Deployer, sandbox: Running, home: Path, tmp_path: Path
+) -> None:
+    fault_file = tmp_path / "fault"
+    owner.deploy("unready", {"version": 1, "fault_file": str(fault_file)})
+    fault_file.touch()
+    [runner] = runners_of(sandbox, "unready")
+    runner.kill()
+    runner.wait(10)
+    direct = owner.call("unready", {"images": 1})
+    assert (direct.status_code, direct.json()["error_type"]) == (503, "runner_scheduling_failure")
+    assert "the disk is full" in direct.json()["detail"]
+    ticket = submit(owner.http, "unready", body={"images": 1})
+    fault_file.unlink()
+    assert "error" not in finish(owner.http, ticket)
+    rows = rows_of(home, direct.headers["x-fal-request-id"], ticket["request_id"])
+    assert [(row["status"], row["units"], row["attempts"]) for row in rows] == [(503, None, 0), (200, "1", 1)]
+
+
+def test_a_runner_that_takes_too_long_to_start_is_told_apart(owner: Deployer) -> None:
+    owner.deploy("sickly", {"version": 1, "sick": True}, machine={"startup_timeout": 1}, strategy=proto.RECREATE)
+    reply = owner.call("sickly")
+    assert (reply.status_code, reply.headers["x-fal-error-type"]) == (504, "startup_timeout")
 
 
 @pytest.mark.parametrize("how", ["down", "kill"])

@@ -62,6 +62,23 @@ def test_a_setup_that_hangs_ends_with_its_startup_timeout(where: Path) -> None:
     asyncio.run(in_fleet(where, story))
 
 
+def test_a_runner_can_be_stopped_while_it_starts(where: Path) -> None:
+    async def story(small: SmallFleet) -> None:
+        revision = small.app("hanging")
+        (small.folder / "hanging" / "hanging").touch()
+        waiting = asyncio.create_task(small.ask(revision))
+        await soon(lambda: small.starts("hanging"))
+        (runner,) = small.fleet.all()
+        assert runner.state == "SETUP"
+        await small.fleet.stop_runner(runner.id)
+        with pytest.raises(RunnerFailed, match="told to end while it started: stopped"):
+            await waiting
+        assert children() == []
+        runner.log.add("agent", "said after its end")
+
+    asyncio.run(in_fleet(where, story))
+
+
 def test_starts_that_fail_are_spaced_and_a_deploy_tries_at_once(where: Path, capfd: pytest.CaptureFixture[str]) -> None:
     async def story(small: SmallFleet) -> None:
         revision = small.app("second", min_concurrency=1)

@@ -84,6 +84,39 @@ def test_only_what_is_idle_too_long_and_more_than_wanted_is_ended(scaling: Scali
     assert len(left) <= wanted or all(seat.in_flight or seat.idle <= scaling.keep_alive for seat in left)
 
 
+@given(scalings.filter(lambda s: s.max_concurrency > 0 and s.scaling_delay == 0), st.lists(st.sampled_from(["arrive", "finish"])))
+def test_every_request_is_served_once_and_in_order_by_as_many_runners_as_may_be(scaling: Scaling, events: list[str]) -> None:
+    busy: dict[str, int] = {}
+    waiting: list[int] = []
+    served: list[int] = []
+
+    def turn() -> None:
+        for started in (False, True):  # places that are free; then those of the runners that it takes
+            seats = [Seat(runner=name, in_flight=taken) for name, taken in busy.items()]
+            chosen = placed([Wish()] * len(waiting), seats, scaling.max_multiplexing)
+            for name in chosen:
+                busy[name] += 1
+                served.append(waiting.pop(0))
+            wanted = runners_wanted(scaling, in_flight=sum(busy.values()), waiting=[Wish()] * len(waiting))
+            if not started:
+                busy.update({f"r{number}": 0 for number in range(len(busy), wanted)})
+        assert len(busy) <= scaling.max_concurrency
+        assert all(taken <= scaling.max_multiplexing for taken in busy.values())
+
+    def finish() -> None:
+        working = [name for name, taken in busy.items() if taken]
+        if working:
+            busy[working[0]] -= 1
+
+    for number, event in enumerate(events):
+        waiting.append(number) if event == "arrive" else finish()
+        turn()
+    while waiting:
+        finish()
+        turn()
+    assert served == [number for number, event in enumerate(events) if event == "arrive"]
+
+
 @given(st.integers(1, 100), st.floats(0.1, 30), st.floats(30, 600))
 def test_each_failed_start_delays_the_next_one_up_to_a_bound(failures: int, step: float, longest: float) -> None:
     delay = start_delay(failures, step=step, longest=longest)

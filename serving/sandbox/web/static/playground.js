@@ -61,6 +61,7 @@ function panel(app, account, endpoint) {
     send.disabled = true;
     clear(body.element);
     replace(output);
+    if (matchMedia("(max-width: 52rem)").matches) result.scrollIntoView();
     try {
       await carry({ call, account, body, tell, output, voice, stop, again: run });
     } catch (error) {
