@@ -172,15 +172,23 @@ def _merged(place: Path, drafted: Mapping[str, Any], files: Mapping[str, bytes])
             "undo the edit, or remove the folder and draft again"
         ) from None
     draft_text = dumped(parsed(json.dumps(drafted)))
-    as_it_is = result.document == drafted == json.loads(files["listing.json"])
-    made = dict(files) if as_it_is else redrafted(result.document, files, others=others(place))
+    earlier = _earlier(place, before, drafted)
+    as_it_is = result.document == drafted == json.loads(files["listing.json"]) and earlier is None
+    against = parsed(earlier.decode()) if earlier else None
+    made = dict(files) if as_it_is else redrafted(result.document, files, others=others(place), earlier=against)
     kept = {name: (place / name).read_bytes() for name in OWN if (place / name).is_file()} | {DRAFT: draft_text.encode()}
     kept |= {name: content for name, content in contents(place).items() if name not in made and name not in before_files(place)}
-    if before["release"]["package"] != drafted["release"]["package"]:
-        kept[EARLIER] = (place / "listing.json").read_bytes()
-        kept[CHANGES] = _changes(kept[EARLIER], made["listing.json"])
+    if earlier:
+        kept |= {EARLIER: earlier, CHANGES: _changes(earlier, made["listing.json"])}
     swap(place, made | kept)
     return Laid(place=place, conflicts=tuple(str(one) for one in result.conflicts), ignored=result.ignored)
+
+
+def _earlier(place: Path, before: Mapping[str, Any], drafted: Mapping[str, Any]) -> bytes | None:
+    """The listing of the release before this one: the one that lies there, where the package is another one now."""
+    if before["release"]["package"] != drafted["release"]["package"]:
+        return (place / "listing.json").read_bytes()
+    return (place / EARLIER).read_bytes() if (place / EARLIER).is_file() else None
 
 
 def _changes(earlier: bytes, now: bytes) -> bytes:

@@ -37,9 +37,8 @@ def status(as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = F
         waits = ", waits for a licence review" if row["evidence"].get("review", {}).get("needed") else ""
         down = row["evidence"].get("retirement") or {}
         taken = f", taken down: {down['reason']}" if down.get("state") in ("intent", "done") else ""
-        print(
-            f"{row['state']:<10} {row['app']} {row['revision'] or '-'} ({row['target']}) package {row['package'][:12]}{waits}{taken}"
-        )
+        said = f"{row['state']:<10} {row['app']} {row['revision'] or '-'} ({row['target']}) package {row['package'][:12]}"
+        print(f"{said}{waits}{taken}")
     if run:
         from flows.cli.summary import print_summary
 

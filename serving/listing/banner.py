@@ -106,7 +106,9 @@ def pieces(text: str, font: Font) -> Iterator[str]:
             yield word
 
 
-def paragraph(draw: ImageDraw.ImageDraw, lines: list[str], font: Font, *, top: float, fill: str, leading: float, stroke: int = 0) -> int:
+def paragraph(
+    draw: ImageDraw.ImageDraw, lines: list[str], font: Font, *, top: float, fill: str, leading: float, stroke: int = 0
+) -> int:
     """Write lines from `top` on; the pixel row below them."""
     height = sum(font.getmetrics()) if isinstance(font, ImageFont.FreeTypeFont) else 12
     for number, line in enumerate(lines):

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from serving.listing.model import Listing, Parameter
+from serving.listing.model import Facts, Listing, Parameter
 
 Weight = Literal["breaking", "notable", "minor"]
 HEADINGS: dict[Weight, str] = {"breaking": "Callers may have to change something", "notable": "Changed", "minor": "Also changed"}
@@ -103,12 +103,18 @@ def _quality(before: Listing, after: Listing) -> Iterator[Change]:
         ("Pictures trained on", old.training_data.train.text, new.training_data.train.text),
         ("Recommended strength", old.strength.text, new.strength.text),
         ("Trained at", old.resolution.text, new.resolution.text),
+        ("Copies of training pictures among those drawn", _copies(old), _copies(new)),
         ("Trigger", old.trigger or "none", new.trigger or "none"),
     )
     for name, was, is_ in shown:
         if was != is_:
             weight: Weight = "breaking" if name == "Trigger" else "notable"
             yield Change(weight=weight, where=f"facts.{name.lower().replace(' ', '_')}", text=f"{name}: {was}, now {is_}.")
+
+
+def _copies(facts: Facts) -> str:
+    found = facts.evaluation.memorisation
+    return " and ".join(one.text for one in found.copies) if found else "not measured"
 
 
 def _texts(before: Listing, after: Listing) -> Iterator[Change]:

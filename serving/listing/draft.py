@@ -10,7 +10,8 @@ from urllib.parse import urlsplit
 
 from serving.listing import lint, mail, reach, render
 from serving.listing.api import api_of
-from serving.listing.banner import CARD, THUMBNAIL, banners
+from serving.listing.banner import THUMBNAIL, banners
+from serving.listing.diff import changes
 from serving.listing.errors import ListingError
 from serving.listing.examples import Examples, collected
 from serving.listing.facts import facts_of
@@ -202,20 +203,20 @@ def rendered(
 ) -> dict[str, bytes]:
     """Every text of the draft, as UTF-8, and the pictures that name it."""
     drawn = banners(listing, files)
-    told = render.Told(files={**files, **drawn}, changes=changes(earlier, listing) if earlier else ())
+    changed = changes(earlier, listing) if earlier else ()
     texts = {
         "listing.json": dumped(listing),
-        "index.html": render.page(listing, told),
-        "MODEL_CARD.md": render.model_card(listing),
+        "index.html": render.page(listing, {**files, **drawn}, changed),
+        "MODEL_CARD.md": render.model_card(listing, changed),
         "about.md": render.about(listing),
-        "llms.txt": render.llms_txt(listing),
+        "llms.txt": render.llms_txt(listing, changed),
     }
     if listing.pricing.reckoning:
         curves = json.loads(files[f"receipts/{RECEIPT}.json"])["curves"]
         texts |= {"PRICING.md": render.pricing(listing), "pricing.svg": render.pricing_plot(listing, curves)}
     written = {name: text.encode() for name, text in texts.items()}
     attached = {name: written[name] for name in ("index.html", "MODEL_CARD.md", "listing.json")} | drawn
-    return written | drawn | {"request.eml": mail.composed(listing, render.mail_body(listing), attached, date=date)}
+    return written | drawn | {"request.eml": mail.composed(listing, render.mail_body(listing, changed), attached, date=date)}
 
 
 def write(out: Path, files: Mapping[str, bytes]) -> None:

@@ -3,7 +3,7 @@
 import base64
 import io
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from textwrap import fill
 from typing import Any
@@ -13,7 +13,9 @@ import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from PIL import Image
 
+from serving.listing.banner import CARD
 from serving.listing.curves import Curve, sensitivity
+from serving.listing.diff import HEADINGS, Change
 from serving.listing.model import Listing
 from serving.listing.snippets import FENCES, snippets
 
@@ -42,18 +44,17 @@ class Verbatim(str):
     __slots__ = ()
 
 
-def page(listing: Listing, files: Mapping[str, bytes]) -> str:
+def page(listing: Listing, files: Mapping[str, bytes], changes: Sequence[Change] = ()) -> str:
     """index.html: one file, pictures as data URIs, no script, nothing fetched."""
-    return (
-        html().get_template("index.html.j2").render(**context(listing), src=lambda file: inlined(files[file]), rows=chart(listing))
-    )
+    given = {"src": lambda file: inlined(files[file]), "icon": icon(files[listing.metadata.thumbnail_url])}
+    return html().get_template("index.html.j2").render(**context(listing, changes), **given, rows=chart(listing))
 
 
-def model_card(listing: Listing) -> str:
+def model_card(listing: Listing, changes: Sequence[Change] = ()) -> str:
     """MODEL_CARD.md with the front-matter that the Hugging Face Hub reads."""
     fields = front_matter(listing)
     front = yaml.safe_dump(fields, sort_keys=False, allow_unicode=True, width=120)
-    return f"---\n{front}---\n\n" + markdown().get_template("MODEL_CARD.md.j2").render(**context(listing), front=fields)
+    return f"---\n{front}---\n\n" + markdown().get_template("MODEL_CARD.md.j2").render(**context(listing, changes), front=fields)
 
 
 def about(listing: Listing) -> str:
@@ -61,14 +62,14 @@ def about(listing: Listing) -> str:
     return markdown().get_template("about.md.j2").render(**context(listing))
 
 
-def llms_txt(listing: Listing) -> str:
+def llms_txt(listing: Listing, changes: Sequence[Change] = ()) -> str:
     """llms.txt: overview, pricing, input, output and usage, as plain as can be."""
-    return plain().get_template("llms.txt.j2").render(**context(listing))
+    return plain().get_template("llms.txt.j2").render(**context(listing, changes))
 
 
-def mail_body(listing: Listing) -> str:
+def mail_body(listing: Listing, changes: Sequence[Change] = ()) -> str:
     """The letter itself, plain text."""
-    return plain().get_template("request.txt.j2").render(**context(listing))
+    return plain().get_template("request.txt.j2").render(**context(listing, changes))
 
 
 def pricing(listing: Listing) -> str:
@@ -99,8 +100,8 @@ def front_matter(listing: Listing) -> dict[str, Any]:
     return front | {"thumbnail": listing.metadata.thumbnail_url}
 
 
-def context(listing: Listing) -> dict[str, Any]:
-    """What every template gets."""
+def context(listing: Listing, changes: Sequence[Change] = ()) -> dict[str, Any]:
+    """What every template gets; `changes` are those since the release before."""
     return {
         "listing": listing,
         "card": listing.metadata,
@@ -115,6 +116,9 @@ def context(listing: Listing) -> dict[str, Any]:
         "hard": [example for example in listing.examples if example.role == "hard"],
         "snippets": snippets(listing),
         "fences": FENCES,
+        "changes": [(heading, [one for one in changes if one.weight == weight]) for weight, heading in HEADINGS.items()],
+        "changed": bool(changes),
+        "social": CARD,
     }
 
 
@@ -144,6 +148,15 @@ def inlined(content: bytes) -> str:
             picture.convert("RGB").save(buffer, "JPEG", quality=88)
             kind, content = "jpeg", buffer.getvalue()
     return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
+
+
+def icon(content: bytes) -> str:
+    """A data URI of a picture as a browser's tab shows it."""
+    with Image.open(io.BytesIO(content)) as picture:
+        small = picture.convert("RGB").resize((64, 64), Image.Resampling.LANCZOS)
+    buffer = io.BytesIO()
+    small.save(buffer, "PNG", optimize=True)
+    return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
 @cache

@@ -30,7 +30,7 @@ class Sum:
         self.refused += 400 <= row["status"] < 500
         self.failed += row["status"] >= 500
         self.units += units_of(row)
-        self.revenue_nano += (row["cost_nano"] or 0) if row["payer"] else 0
+        self.revenue_nano += (row["cost_nano"] or 0) if row["payer"] not in (None, row["owner"]) else 0  # its own calls are none
         self.seconds += row["seconds"] or 0.0
 
 

@@ -10,12 +10,19 @@ import httpx
 import pytest
 
 from serving.sandbox import control
+from serving.sandbox.accounts import OWNER
 from serving.sandbox.control import Running
+from serving.sandbox.money.ledger import Ledger
+from serving.sandbox.money.overview import revenue
+from serving.sandbox.money.prices import Prices
+from serving.sandbox.state import State
 from serving.sandbox.web.guard import ISOLATED, Guard
 from serving.sandbox.web.notice import NOTICE
 from serving.sandbox.web.sessions import KEPT, LINK_SECONDS, SESSION_SECONDS, Sessions
+from serving.sandbox.web.tally import Tally
 from serving.sandbox.web.visits import COOKIE, PAGE_HEADER
 from tests.serving.sandbox.deployer import Deployer, client_of
+from tests.serving.sandbox.desk import entry
 from tests.serving.sandbox.painted import deploy_pictures
 
 APP = "/sandbox/apps/sandbox-owner/painted"
@@ -266,7 +273,7 @@ def test_revenue_and_requests_are_those_of_the_ledger(
     (shown,) = (entry for entry in seen["apps"] if entry["name"] == "painted")
     assert (shown["requests"], shown["units"]) == (len(rows), sum(float(row["units"] or 0) for row in rows))
     assert shown["refused"] >= 1
-    assert shown["revenue_nano"] == sum(row["cost_nano"] or 0 for row in rows if row["payer"])
+    assert shown["revenue_nano"] == sum(row["cost_nano"] or 0 for row in rows if row["payer"] not in (None, row["owner"]))
     assert {row["request_id"] for row in rows} <= {row["request_id"] for row in seen["requests"]}
     request_id = reply.headers["x-fal-request-id"]
     assert visitor.send("GET", f"/sandbox/requests/{request_id}.json").json()["units"] == 2
@@ -274,3 +281,15 @@ def test_revenue_and_requests_are_those_of_the_ledger(
     assert (runner["state"], runner["revision"]) == ("IDLE", app)
     assert sum(bar["requests"] for bar in seen["recent"]["bars"]) >= 2
     assert json.dumps(seen).count(sandbox.owner_key.split(":")[1]) == 0
+
+
+def test_the_owner_s_own_calls_are_no_revenue(tmp_path: Path) -> None:
+    state = State(tmp_path / "state.db")
+    ledger, tally = Ledger(state.db), Tally(state.db)
+    Prices(state.db).set(f"{OWNER}/app", 20_000_000, unit="image")
+    ledger.record(entry(request_id="sold"))
+    ledger.record(entry(request_id="own", caller=OWNER))
+    (found,) = tally.sums().values()
+    assert (found.requests, found.units, found.revenue_nano) == (2, 2.0, 20_000_000)
+    assert found.revenue_nano == sum(line.gross_nano for line in revenue(state.db, OWNER))
+    state.close()
