@@ -11,7 +11,7 @@ from serving.listing.figures import at
 from serving.listing.findings import Finding, error, warning
 from serving.listing.model import Facts, Figure, Listing, Part
 from serving.listing.pricing import loses_money
-from serving.listing.wording import worded
+from serving.listing.wording import MEASURE, worded
 
 CATEGORIES = frozenset(
     {
@@ -114,6 +114,7 @@ def numbers(listing: Listing, files: Mapping[str, bytes]) -> Iterator[Finding]:
                 "receipt-differs", where, f"says {figure.value}, the receipt says {stored} at {figure.pointer}; draft again"
             )
     shown = {number for where, figure in known if where.startswith("facts.") for number in NUMBER.findall(figure.text)}
+    texts = [figure.text for _, figure in known]
     settings = documents.get("settings")  # what the app says of itself is told by that receipt, word by word
     told = {"facts.safety": safety(settings), "facts.marking": marking(settings)}
     for where, statement in statements(listing.facts):
@@ -122,6 +123,9 @@ def numbers(listing: Listing, files: Mapping[str, bytes]) -> Iterator[Finding]:
         for number in NUMBER.findall(statement.replace(listing.facts.trigger or "\0", " ")):
             if number not in shown:
                 yield error("no-receipt", where, f"says {number}, and no figure of the listing does; take it out or measure it")
+        for measure in MEASURE.findall(statement):
+            if not any(measure in text for text in texts):
+                yield error("no-receipt", where, f"says {measure}, and no figure of the listing does; take it out or measure it")
 
 
 def pictures(listing: Listing, files: Mapping[str, bytes]) -> Iterator[Finding]:
