@@ -1,12 +1,12 @@
-"""Thumbnail and social card: pictures of the gallery, name and price, in Pillow's own font. The same listing gives the same bytes."""
+"""Thumbnail and social card: pictures of the gallery, name and price, in Pillow's own font; no clock and no chance."""
 
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from textwrap import shorten
 
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
-from serving.listing.model import Listing
+from serving.listing.model import Example, Listing
 
 THUMBNAIL, CARD = "thumbnail.png", "social.png"
 SIDE = 512
@@ -20,18 +20,18 @@ Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 def banners(listing: Listing, files: Mapping[str, bytes]) -> dict[str, bytes]:
     """Both as PNG by file name; `files` holds the examples."""
-    pictures = [square(files[file]) for file in shown(listing)]
+    pictures = [square(files[example.output.file]) for example in shown(listing.examples)]
     return {THUMBNAIL: png(thumbnail(pictures)), CARD: png(card(listing, pictures))}
 
 
-def shown(listing: Listing) -> list[str]:
-    """The first picture of four prompts, or of the first one alone: as the page does it."""
-    first: dict[object, str] = {}
-    for example in listing.examples:
+def shown(examples: Sequence[Example]) -> list[Example]:
+    """The first example of four prompts, or the first one alone where there are fewer."""
+    first: dict[object, Example] = {}
+    for example in examples:
         if example.role == "pair":
-            first.setdefault(example.input.get("prompt"), example.output.file)
-    files = list(first.values()) or [listing.examples[0].output.file]
-    return files[:4] if len(files) >= 4 else files[:1]
+            first.setdefault(example.input.get("prompt"), example)
+    chosen = list(first.values()) or list(examples)
+    return chosen[:4] if len(chosen) >= 4 else chosen[:1]
 
 
 def thumbnail(pictures: list[Image.Image]) -> Image.Image:
@@ -131,7 +131,9 @@ def tiled(pictures: list[Image.Image], *, side: int, gap: int, radius: int) -> I
     sheet = Image.new("RGBA", (side, side), (0, 0, 0, 0))
     for number, picture in enumerate(pictures):
         place = (number % 2 * (each + gap), number // 2 * (each + gap))
-        sheet.paste(picture.resize((each, each), Image.Resampling.LANCZOS), place, mask)
+        tile = picture.resize((each, each), Image.Resampling.LANCZOS)
+        tile.putalpha(mask)
+        sheet.paste(tile, place)
     return sheet
 
 

@@ -13,10 +13,10 @@ import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from PIL import Image
 
-from serving.listing.banner import CARD
+from serving.listing.banner import CARD, shown
 from serving.listing.curves import Curve, sensitivity
 from serving.listing.diff import HEADINGS, Change
-from serving.listing.model import Listing
+from serving.listing.model import Example, Listing
 from serving.listing.snippets import FENCES, snippets
 
 INLINE_SIDE = 640  # pixels; larger pictures travel in the page as a smaller JPEG, so that the page fits into a mail
@@ -109,6 +109,8 @@ def context(listing: Listing, changes: Sequence[Change] = ()) -> dict[str, Any]:
         "licence": listing.licence,
         "release": listing.release,
         "pricing": listing.pricing,
+        "shown": shown(listing.examples),
+        "groups": grouped([example for example in listing.examples if example.role == "pair" and example.base]),
         "compared": [example for example in listing.examples if example.role == "pair" and example.base],
         "others": [example for example in listing.examples if example.role == "pair" and not example.base],
         "strengths": [example for example in listing.examples if example.role == "strength"],
@@ -120,6 +122,14 @@ def context(listing: Listing, changes: Sequence[Change] = ()) -> dict[str, Any]:
         "changed": bool(changes),
         "social": CARD,
     }
+
+
+def grouped(examples: Sequence[Example]) -> list[tuple[str, list[Example]]]:
+    """Examples of a prompt beside each other, seed by seed."""
+    groups: dict[str, list[Example]] = {}
+    for example in examples:
+        groups.setdefault(str(example.input["prompt"]), []).append(example)
+    return list(groups.items())
 
 
 def chart(listing: Listing) -> list[dict[str, Any]]:

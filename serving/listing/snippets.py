@@ -11,7 +11,7 @@ QUEUE = "https://queue.fal.run"
 WEBHOOK = "https://example.org/fal-webhook"
 SNIPPETS = {
     "Python": """\
-# pip install fal-client; the key is read from FAL_KEY
+# pip install fal-client
 import fal_client
 
 result = fal_client.subscribe(
@@ -20,7 +20,7 @@ result = fal_client.subscribe(
 )
 print(result["images"][0]["url"])""",
     "JavaScript": """\
-// npm install @fal-ai/client; the key is read from FAL_KEY
+// npm install @fal-ai/client
 import { fal } from "@fal-ai/client";
 
 const result = await fal.subscribe($endpoint, {

@@ -32,7 +32,8 @@ def flow_of(deployment: dict[str, Any]) -> Any:
 
 
 def test_the_deployments_are_there() -> None:
-    assert [each["name"] for each in FILE["deployments"]] == ["publish", "retrain-and-redeploy", "license-report", "monitor", "watch"]
+    names = [each["name"] for each in FILE["deployments"]]
+    assert names == ["publish", "retrain-and-redeploy", "license-report", "monitor", "watch"]
 
 
 @pytest.mark.parametrize("deployment", FILE["deployments"], ids=lambda each: each["name"])

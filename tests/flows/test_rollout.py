@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
-from flows import rollback, rollout
+from flows import rights, rollback, rollout
+from flows.cli.main import app
 from flows.errors import FlowError, JobError, LicenceBlocked
 from flows.job import Job
 from flows.job_file import parse_job
@@ -97,6 +99,33 @@ def test_a_job_that_is_not_kept_is_said_and_the_other_stays(platform: Sandbox, t
     assert not restore_job(first)
 
 
+@pytest.mark.parametrize(("answer", "runs"), [("n\n", "b"), ("", "b"), ("y\n", "a")])
+def test_the_command_asks_before_it_moves_callers(platform: Sandbox, tmp_path: Path, answer: str, runs: str) -> None:
+    publish(platform, tmp_path, "a")
+    publish(platform, tmp_path, "b")
+    for file in (job_file("toy", "sandbox").parent / "releases").iterdir():
+        file.unlink()  # their base is nowhere, so their licences can not be asked
+    result = CliRunner().invoke(app, ["rollback", "toy"], input=answer)
+    assert platform.on_main("toy") == runs
+    assert "Go on?" in result.output
+    assert (result.exit_code == 0) is (runs == "a")
+    if runs == "b":
+        assert isinstance(result.exception, JobError)
+
+
+def test_the_command_watches_until_nothing_is_left_to_watch(platform: Sandbox, tmp_path: Path) -> None:
+    publish(platform, tmp_path, "a", name="first")
+    publish(platform, tmp_path, "b")
+    once = CliRunner().invoke(app, ["watch", "toy", "--once"])
+    assert (once.exit_code, once.output) == (0, "toy on sandbox: watched (0 of 0 requests failed; judged from 20 requests on)\n")
+    now = time.time()
+    platform.seen["toy", "main"] = [Seen(request_id="r", status=503, seconds=1.0, units=None, ended_at=now) for _ in range(20)]
+    ended = CliRunner().invoke(app, ["watch", "toy"])
+    assert ended.exit_code == 5
+    assert "toy on sandbox: rolled back (20 of 20 requests failed (100.0%), the error budget is 5.0%)" in ended.output
+    assert CliRunner().invoke(app, ["watch", "other"]).output == "no release is on probation\n"
+
+
 @pytest.mark.parametrize(
     ("reasons", "barred"),
     [(["hub_unreachable"], False), (["hub_offline", "license_unproven"], True), (["non_commercial"], True), ([], False)],
@@ -108,8 +137,8 @@ def test_a_barred_licence_bars_the_way_back_and_a_silent_hub_does_not(
     verdict = {"base": "base", "verdict": use["verdict"], "uses": dict.fromkeys(("train_adapter", "host_paid_inference"), use)}
     publish(platform, tmp_path, "a")
     publish(platform, tmp_path, "b")
-    monkeypatch.setattr(rollback.rights, "verdict_of", lambda job: verdict)
-    monkeypatch.setattr(rollback.rights, "require_allowed", lambda found: blocked(reasons) if reasons else None)
+    monkeypatch.setattr(rights, "verdict_of", lambda job: verdict)
+    monkeypatch.setattr(rights, "require_allowed", lambda found: blocked(reasons) if reasons else None)
     if barred:
         with pytest.raises(LicenceBlocked, match="may not come back"):
             rollback.planned("toy", "sandbox", None)

@@ -65,6 +65,22 @@ def evaluation(count: int = 20) -> dict[str, Any]:
             for i, name in enumerate(NAMES[:4])
         ],
         "grid": "samples/grid.png",
+        "champion": {
+            "loss": base * 0.97,
+            "difference": adapter - base * 0.97,
+            "relative": adapter / (base * 0.97) - 1,
+            "bootstrap": {"low": adapter - base, "high": (adapter - base) * 0.7, "samples": 100, "seed": 0},
+        },
+        "drift": {"trigger": True, "prompts": ["a lamp"], "pixel": {"own": 0.09, "neutral": 0.04, "ratio": 0.04 / 0.09}},
+        "diversity": {"prompt": NAMES[0], "seeds": [1, 2, 3], "pixel": {"base": 0.03, "adapter": 0.05, "ratio": 5 / 3}},
+        "memorisation": {
+            "hash": {
+                "samples": [{"sample": f"samples/adapter_{i:02d}.png", "nearest": "fox.png", "distance": 0.4} for i in range(6)],
+                "copies": 0,
+                "chance": 0.7,
+            },
+            "embedding": {"unmeasured": "no model is here"},
+        },
         "learned": True,
     }
 

@@ -28,7 +28,8 @@ def test_headers_and_attachments(draft: Path) -> None:
     assert message["Subject"] == "Marketplace listing request: studio/clay (Soft Clay Icons)"
     assert message["Date"] is None
     attached = {part.get_filename(): part.get_payload(decode=True) for part in message.iter_attachments()}
-    assert attached == {name: (draft / name).read_bytes() for name in ("index.html", "MODEL_CARD.md", "listing.json")}
+    names = ("index.html", "MODEL_CARD.md", "listing.json", "thumbnail.png", "social.png")
+    assert attached == {name: (draft / name).read_bytes() for name in names}
 
 
 def test_body_says_what_fal_needs(draft: Path) -> None:

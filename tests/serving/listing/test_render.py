@@ -202,7 +202,7 @@ def test_bare_listing_renders(draft: Path) -> None:
     listing = listing.model_copy(
         update={
             "examples": tuple(bare),
-            "facts": listing.facts.model_copy(update={"trigger": None, "evaluation": measured}),
+            "facts": listing.facts.model_copy(update={"trigger": None, "prompting": (), "evaluation": measured}),
             "licence": licence,
             "metadata": listing.metadata.model_copy(update={"tags": (), "date": None}),
             "release": listing.release.model_copy(update={"health": {}, "revision": None, "target": "fal"}),

@@ -27,35 +27,35 @@ def state_of(home: Path) -> Iterator[State]:
 
 def test_an_app_is_listed_opened_replaced_and_taken_away(sandbox: FalPlatform, sandbox_home: Path, make_toy: MakeToy) -> None:
     began = time.time() - 1
-    first = sandbox.deploy(make_toy("first", app="kept", inline=True), app="kept", environment=None, auth="private")
-    found = sandbox.apps(None)["kept"]
+    first = sandbox.deploy(make_toy("first", app="listed", inline=True), app="listed", environment=None, auth="private")
+    found = sandbox.apps(None)["listed"]
     assert (found.revision, found.auth_mode, found.urls) == (first.revision, "private", first.urls)
-    assert sandbox.call("kept", PROMPT).status in (401, 403, 404)  # what fal answers a stranger of a private app is not documented
-    sandbox.set_auth("kept", "shared", None)
-    answer = sandbox.call("kept", PROMPT)
+    assert sandbox.call("listed", PROMPT).status in (401, 403, 404)  # which one of fal is not documented
+    sandbox.set_auth("listed", "shared", None)
+    answer = sandbox.call("listed", PROMPT)
     assert (answer.status, answer.units) == (200, "2")
-    assert sandbox.alias("kept", None) == sandbox.apps(None)["kept"]
+    assert sandbox.alias("listed", None) == sandbox.apps(None)["listed"]
 
-    second = sandbox.deploy(make_toy("second", app="kept", inline=True), app="kept", environment=None, strategy="recreate")
-    known = sandbox.revisions("kept", None)
+    second = sandbox.deploy(make_toy("second", app="listed", inline=True), app="listed", environment=None, strategy="recreate")
+    known = sandbox.revisions("listed", None)
     assert [found.revision for found in known] == [second.revision, first.revision]
     assert known[0].created_at > known[1].created_at > began
     with pytest.raises(PlatformError, match="delete_revision"):
         sandbox.delete_revision(second.revision)
     for _ in range(2):  # what is gone need not be deleted
         sandbox.delete_revision(first.revision)
-        sandbox.delete("kept", None)
-    assert [found.revision for found in sandbox.revisions("kept", None)] == [second.revision]
-    assert sandbox.alias("kept", None) is None
-    assert sandbox.call("kept", PROMPT).status == 404
-    with pytest.raises(PlatformError, match="there is no app 'kept' in main"):
-        sandbox.set_auth("kept", "private", None)
+        sandbox.delete("listed", None)
+    assert [found.revision for found in sandbox.revisions("listed", None)] == [second.revision]
+    assert sandbox.alias("listed", None) is None
+    assert sandbox.call("listed", PROMPT).status == 404
+    with pytest.raises(PlatformError, match="there is no app 'listed' in main"):
+        sandbox.set_auth("listed", "private", None)
 
 
 def test_an_environment_is_listed_with_what_is_in_it_and_taken_away(
     sandbox: FalPlatform, sandbox_home: Path, make_toy: MakeToy
 ) -> None:
-    assert (sandbox.apps("stage"), sandbox.revisions("kept", "stage"), sandbox.secrets("stage")) == ({}, [], [])
+    assert (sandbox.apps("stage"), sandbox.revisions("listed", "stage"), sandbox.secrets("stage")) == ({}, [], [])
     deployed = sandbox.deploy(make_toy("staged", app="staged"), app="staged", environment="stage")
     assert "stage" in sandbox.environments()
     assert "main" not in sandbox.environments()

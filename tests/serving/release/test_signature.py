@@ -5,17 +5,27 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from licenses import signature as waiver_signature
+from serving.release.deploy import publish_package
 from serving.release.errors import BadSignature, PackageError, Tampered, Unsigned
 from serving.release.package import _seal, load_package
+from serving.release.registry import Registry
 from serving.release.signature import CONTEXT, Signers, fingerprint, sign, signature_file, statement, verified, verify
+from serving.release.smoke import SmokePlan
 from tests.serving.release.conftest import MakePackage
+from tests.serving.release.memory_platform import MemoryPlatform
 
 OURS, OTHERS = bytes(range(32)), bytes(range(32, 64))
+PLAN: dict[str, Any] = {
+    "verdict_hash": "v",
+    "smoke": SmokePlan(arguments=[{"prompt": "a red fox", "seed": 1}]),
+    "progress": lambda line: None,
+}
 
 
 def public(private: bytes) -> bytes:
@@ -172,3 +182,25 @@ def test_a_key_under_the_fingerprint_of_another_counts_for_nobody(package: Path)
     sign(load_package(package), OTHERS)
     with pytest.raises(Unsigned):
         verified(package, Signers(keys={fingerprint(public(OTHERS)): public(OURS)}, names={}))
+
+
+def test_a_deploy_takes_a_signed_package_only(package: Path, registry: Registry) -> None:
+    platform = MemoryPlatform()
+    with pytest.raises(Unsigned):
+        publish_package(package, platform=platform, registry=registry, signers=trusting(OTHERS), **PLAN)
+    assert (platform.calls, registry.releases()) == (0, [])
+    assert publish_package(package, platform=platform, registry=registry, signers=trusting(OURS), **PLAN)["state"] == "live"
+
+
+def test_a_package_that_is_changed_after_its_candidate_never_reaches_main(package: Path, registry: Registry) -> None:
+    platform = MemoryPlatform()
+
+    def change(number: int, verb: str, when: str) -> None:
+        if verb == "call" and "main" not in [place for _, place, _ in platform.deploys]:
+            (package / "content.txt").write_text("something else")
+
+    platform.on_call = change
+    with pytest.raises(Tampered, match=r"content\.txt was changed"):
+        publish_package(package, platform=platform, registry=registry, signers=trusting(OURS), **PLAN)
+    assert [place for _, place, _ in platform.deploys] == ["candidate"]
+    assert platform.alias("toy", None) is None

@@ -15,6 +15,7 @@ from cryptography.x509.oid import NameOID
 
 from serving.release.errors import TargetRefused, WrongKey
 from serving.release.platform import FalPlatform
+from serving.release.refusals import secret_values
 from serving.release.target import HOST_VARIABLES, fal_target, is_fal, is_loopback, sandbox_target
 from serving.sandbox import control
 from serving.sandbox.server import hosts
@@ -237,6 +238,19 @@ def test_the_sandboxs_authority_can_not_vouch_for_fal(sandbox_home: Path, tmp_pa
         trusting.wrap_socket(ours, server_hostname="api.alpha.fal.ai")
     thread.join(10)
     assert not thread.is_alive()
+
+
+@pytest.mark.parametrize(
+    ("env", "hidden"),
+    [
+        ({"FAL_KEY": FAL_KEY}, {FAL_KEY, FAL_KEY.partition(":")[2]}),
+        ({"HTTPS_PROXY": "http://ada:pass%2Bword@proxy:3128"}, {"pass%2Bword", "pass+word"}),
+        ({"HTTPS_PROXY": "http://proxy:3128", "NO_PROXY": "a,b", "FAL_RUN_HOST": "fal.run"}, set()),
+        ({"HTTPS_PROXY": "http://[broken"}, set()),
+    ],
+)
+def test_what_the_log_of_a_target_hides(env: dict[str, str], hidden: set[str]) -> None:
+    assert set(secret_values(env, None)) == hidden
 
 
 def test_the_child_sees_its_target_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
