@@ -11,6 +11,7 @@ from prefect.cache_policies import NO_CACHE
 
 from flows.home import home
 from flows.job import Job
+from flows.preflight import access_mail
 from flows.price_basis import basis_of, texts_of
 from flows.progress import bar
 from flows.steps import SOURCE, told
@@ -19,6 +20,8 @@ from flows.targets import Target, open_platform
 from serving.listing.draft import draft_listing as draft
 from serving.listing.gallery import photographed, unit_of
 from serving.listing.planning import Shot, arguments_of, planned
+
+FIRST_MAIL = "first-request.eml"  # before anything is at fal: access and shared mode have to be asked for
 
 
 @task(name="draw-gallery", cache_policy=NO_CACHE)
@@ -61,6 +64,7 @@ def draft_listing(
         "release": [release["package"], release["revision"], release["target"], release["urls"]],
         "materials": [gallery.key, bundle.key, dataset.key, verdict["hash"]],
         "texts": asdict(texts),
+        "first_mail": [job.serving.app, job.serving.machine_type, job.serving.billing_unit],
         "basis": asdict(basis) if basis else None,
         "code": tree_digest(SOURCE / "serving" / "listing"),
     }
@@ -81,6 +85,9 @@ def draft_listing(
                 progress=lambda line: progress.update(0, note=line),
             )
         (out / "summary.json").write_text(json.dumps(summary, sort_keys=True) + "\n")
+        if release["target"] != "fal":
+            account, _, _ = summary["endpoint_id"].rpartition("/")
+            (out / FIRST_MAIL).write_bytes(access_mail(job, verdict, account))
 
     return told("listing", make(home(), "listing", inputs, write))
 

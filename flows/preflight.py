@@ -140,18 +140,7 @@ def fresh(job: "Job", verdict: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def write_mail(job: "Job", verdict: Mapping[str, Any], account: str, refused: "SharedRefused") -> Path:
     """The request for shared mode, as a draft in LORASMITH_HOME/outbox; the same request is the same file."""
-    from serving.release.enablement import enablement_mail
-
-    mail = enablement_mail(
-        account=account,
-        app=job.serving.app,
-        machine=job.serving.machine_type,
-        unit=job.serving.billing_unit,
-        verdict=verdict,
-        sender=job.listing.sender,
-        recipient=job.listing.recipient,
-        refusal=" ".join(str(refused).split()),
-    )
+    mail = access_mail(job, verdict, account, " ".join(str(refused).split()))
     folder = home() / OUTBOX
     folder.mkdir(mode=0o700, exist_ok=True)
     path = folder / f"shared-mode-{job.serving.app}.eml"
@@ -159,6 +148,22 @@ def write_mail(job: "Job", verdict: Mapping[str, Any], account: str, refused: "S
     partial.write_bytes(mail)
     os.replace(partial, path)
     return path
+
+
+def access_mail(job: "Job", verdict: Mapping[str, Any], account: str, refusal: str | None = None) -> bytes:
+    """The mail that asks for serverless access and shared mode, after fal refused it or before a deploy was tried."""
+    from serving.release.enablement import enablement_mail
+
+    return enablement_mail(
+        account=account,
+        app=job.serving.app,
+        machine=job.serving.machine_type,
+        unit=job.serving.billing_unit,
+        verdict=verdict,
+        sender=job.listing.sender,
+        recipient=job.listing.recipient,
+        refusal=refusal,
+    )
 
 
 def line_of(finding: "Finding") -> str:

@@ -36,7 +36,8 @@ def prompting(documents: Documents, words: Figure | None) -> tuple[str, ...]:
         why = "every caption that it learned from has it" if shared else "it calls the style"
         tips.append(f"Put the trigger word {trigger} into the prompt: {why}.")
     if words is not None:
-        tips.append(f"{style(known, words)} At least half of them have {words.text} {'word' if words.value == 1 else 'words'} or fewer.")
+        long = "1 word long" if words.value == 1 else f"{words.text} words long, or shorter"
+        tips.append(f"{style(known, words)} At least half of them are {long}.")
     return (*tips, "The same seed and input give the same picture: keep a seed that you like, and change one thing at a time.")
 
 

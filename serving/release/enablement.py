@@ -24,13 +24,15 @@ billed for it:
   licences         {expression}
   hosting for pay  {verdict} (checked {as_of}, record {hash})
 {terms}
-A deploy in shared mode was refused today with: {refusal}
+{why}
 
 Where serverless access itself is still to be granted, please count this as the request for it, too. When it is enabled we
 deploy again and send the listing request.
 
 {sender}
 """
+
+_NOT_TRIED = "The package is made and tested on a local stand-in for the platform; nothing was deployed at fal yet."
 
 
 def enablement_mail(
@@ -42,9 +44,12 @@ def enablement_mail(
     verdict: Mapping[str, Any],
     sender: str,
     recipient: str,
-    refusal: str,
+    refusal: str | None,
 ) -> bytes:
-    """The mail as bytes, ready to open and send; no clock is in it but the day of the licence check."""
+    """The mail as bytes, ready to open and send; no clock is in it but the day of the licence check.
+
+    `refusal` is what fal answered to a deploy; None where none was tried yet.
+    """
     use = verdict.get("uses", {}).get("host_paid_inference", {})
     terms = "".join(f"                   {line}\n" for line in verdict.get("display_lines", ()))
     body = _BODY.format(
@@ -58,7 +63,7 @@ def enablement_mail(
         as_of=verdict.get("as_of", "on an unknown day"),
         hash=str(verdict.get("hash", "none"))[:16],
         terms=terms,
-        refusal=refusal,
+        why=_NOT_TRIED if refusal is None else f"A deploy in shared mode was refused today with: {refusal}",
         sender=sender,
     )
     message = EmailMessage(policy=SMTP.clone(max_line_length=998))

@@ -138,3 +138,19 @@ def test_commands(tmp_path: Path, place: Path, monkeypatch: pytest.MonkeyPatch) 
         result = ran(*arguments)
         assert isinstance(result.exception, JobError)
         assert says in str(result.exception)
+
+
+def test_changes_since_the_release_before_reach_the_texts_and_stay(place: Path, later: Path) -> None:
+    edited(place, lambda document: document["api"]["input"].pop())
+    (place / ".draft.json").write_text((place / "listing.json").read_text())
+    lay_out(later, place)
+    shown = "is new in the request"
+    for name in ("index.html", "MODEL_CARD.md", "llms.txt", "CHANGES.md"):
+        assert shown in (place / name).read_text(), name
+    before = contents(place)
+    edited(place, lambda document: document["metadata"].update(description="Clay, by a careful hand."))
+    render(place)
+    assert shown in (place / "index.html").read_text()
+    assert "Clay, by a careful hand." in (place / "CHANGES.md").read_text()
+    assert before["thumbnail.png"] == contents(place)["thumbnail.png"]
+    assert before["social.png"] != contents(place)["social.png"]

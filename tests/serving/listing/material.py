@@ -203,7 +203,7 @@ def data_uri(png: bytes) -> str:
 
 def app(arguments: dict[str, Any]) -> Answer:
     """The deployed app, as far as a draft sees it."""
-    picture = drawn(arguments["prompt"], arguments["seed"], "adapter")
+    picture = drawn(arguments["prompt"], arguments["seed"], "base" if arguments.get("lora_scale") == 0 else "adapter")
     return Answer(
         body={
             "images": [{"url": data_uri(picture), "content_type": "image/png", "width": SIDE, "height": SIDE}],

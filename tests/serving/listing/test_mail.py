@@ -2,15 +2,18 @@
 
 import email
 import email.policy
+import io
 from dataclasses import replace
 from datetime import UTC, datetime
 from email.message import EmailMessage
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from serving.listing.errors import DraftRefused, MailError
 from serving.listing.mail import composed
+from serving.listing.model import parsed
 from tests.serving.listing.material import TEXTS, drafted, listing_in
 
 
@@ -79,3 +82,22 @@ def test_mail_refuses_line_breaks_by_itself(draft: Path) -> None:
     with pytest.raises(MailError, match="must be on one line") as caught:
         composed(listing.model_copy(update={"metadata": card}), "Text", {})
     assert "\n" not in str(caught.value)
+
+
+def test_what_is_attached_can_be_opened(draft: Path) -> None:
+    message = opened((draft / "request.eml").read_bytes())
+    for part in message.iter_attachments():
+        name, content = str(part.get_filename()), part.get_content()
+        if name.endswith(".png"):
+            with Image.open(io.BytesIO(content)) as picture:
+                picture.verify()
+        elif name.endswith(".json"):
+            assert parsed(content.decode()) == listing_in(draft)
+        else:
+            assert "Soft Clay Icons" in content
+
+
+def test_lines_fit_a_mail_window(draft: Path) -> None:
+    part = opened((draft / "request.eml").read_bytes()).get_body(("plain",))
+    assert part is not None
+    assert [line for line in part.get_content().splitlines() if len(line) > 110] == []
