@@ -27,7 +27,7 @@ system:
 	@$(PYTHON) tests/system.py
 
 test: install system
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(THREADS) --no-loadscope-reorder
 
 check: install
 	$(BIN)/ruff check .

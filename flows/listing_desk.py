@@ -5,6 +5,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from flows.errors import JobError
 from flows.progress import bar, say
 from flows.store import locked
+from flows.targets import registry_url
 
 if TYPE_CHECKING:
     from flows.targets import Target
@@ -72,10 +74,28 @@ def tell(laid: Laid) -> None:
 
 def findings(place: Path) -> "tuple[Finding, ...]":
     """Lint of the copy as it stands, beside the author's other listings."""
+    from serving.listing.findings import error
     from serving.listing.lint import linted
 
     require(place)
-    return linted(listing_in(place), contents(place), others=others(place))
+    found = linted(listing_in(place), contents(place), others=others(place))
+    said = outdated(place)
+    return (error("not-live", "release", said), *found) if said else found
+
+
+def outdated(place: Path) -> str | None:
+    """One line where the copy is about another package than the one that is live, as after a rollback."""
+    from serving.release.registry import Registry
+
+    release = listing_in(place).release
+    with closing(Registry(registry_url())) as registry:
+        live = registry.live(release.app, release.target)
+    if live is None or live["package"] == release.package:
+        return None
+    return (
+        f"the page is about package {release.package[:12]}, and {live['package'][:12]} is live; "
+        "lorasmith listing draft, with the job of what is live, brings it up to date"
+    )
 
 
 def changelog_of(place: Path) -> str:

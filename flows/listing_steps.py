@@ -86,7 +86,7 @@ def draft_listing(
             )
         (out / "summary.json").write_text(json.dumps(summary, sort_keys=True) + "\n")
         if release["target"] != "fal":
-            account, _, _ = summary["endpoint_id"].rpartition("/")
+            account = job.listing.sender  # the name of the account at fal is not known here
             (out / FIRST_MAIL).write_bytes(access_mail(job, verdict, account))
 
     return told("listing", make(home(), "listing", inputs, write))

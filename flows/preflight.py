@@ -140,7 +140,10 @@ def fresh(job: "Job", verdict: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def write_mail(job: "Job", verdict: Mapping[str, Any], account: str, refused: "SharedRefused") -> Path:
     """The request for shared mode, as a draft in LORASMITH_HOME/outbox; the same request is the same file."""
-    mail = access_mail(job, verdict, account, " ".join(str(refused).split()))
+    from serving.release.refusals import SHARED_BY_HAND
+
+    said = " ".join(str(refused).split()).removesuffix(f"; {SHARED_BY_HAND}")  # which is for the author, not for fal
+    mail = access_mail(job, verdict, account, said)
     folder = home() / OUTBOX
     folder.mkdir(mode=0o700, exist_ok=True)
     path = folder / f"shared-mode-{job.serving.app}.eml"

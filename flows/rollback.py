@@ -7,6 +7,8 @@ from typing import Any
 
 from flows import rights
 from flows.errors import JobError, LicenceBlocked
+from flows.home import home
+from flows.listing_desk import desk, outdated
 from flows.progress import say
 from flows.targets import Target, job_released_with, open_platform, registry_url, restore_job
 from serving.release.platform import Platform
@@ -82,8 +84,11 @@ def each_on_probation(target: Target | None, progress: Callable[[str], None]) ->
 
 
 def keep_in_step(row: Mapping[str, Any], progress: Callable[[str], None]) -> None:
-    """The job of what is live again takes the place of the one that was rolled back."""
+    """The job of what is live again takes the place of the one that was rolled back; its page has to be drafted again."""
     if not restore_job(row):
         progress(
             f"the job of release {row['id']} is not kept here: until it is published from its job file, retraining uses the other"
         )
+    place = desk(home(), row["target"], row["app"])
+    if (place / "listing.json").is_file() and (said := outdated(place)):
+        progress(f"{place}: {said}")

@@ -25,7 +25,8 @@ def watch(target: Target | None = None) -> list[dict[str, Any]]:
             faults.append(f"{release['app']} on {release['target']}: {error}")
             continue
         rows.append(row_of(release, found))
-        if found.state in ("rolled back", "failed", "unknown"):
+        known = (release["evidence"].get("probation") or {}).get("state") == "failed"
+        if found.state in ("rolled back", "failed", "unknown") and not known:
             tell(release, found)
         if found.state in ("failed", "unknown"):
             faults.append(f"{release['app']} on {release['target']}: {found.text}")

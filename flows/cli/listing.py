@@ -87,8 +87,12 @@ def verify(name: App, target: Where = "sandbox", yes: Yes = False) -> None:
     Example: lorasmith listing verify emoji-3d
     """
     from flows.cli.publish import ask_before_cost
-    from flows.listing_desk import remade_of
+    from flows.errors import JobError
+    from flows.listing_desk import outdated, remade_of, require
 
+    require(place_of(name, target))
+    if said := outdated(place_of(name, target)):
+        raise JobError(f"{name}: {said}")
     ask_before_cost(target, yes)
     found = remade_of(place_of(name, target), target)
     for one in found:
@@ -112,8 +116,12 @@ def mark(
     Example: lorasmith listing mark emoji-3d sent --note "asked for shared mode too"
     """
     from flows.listing_desk import mark as marked
+    from flows.listing_desk import outdated
+    from flows.progress import say
 
     line = marked(place_of(name, target), state_of(state), note=note)
+    if said := outdated(place_of(name, target)):
+        say(f"{name}: {said}")
     print(f"{name}: {line['state']} ({line['at']}){': ' + line['note'] if line['note'] else ''}")
 
 

@@ -3,6 +3,7 @@
 import io
 from collections.abc import Iterator, Mapping, Sequence
 from textwrap import shorten
+from unicodedata import normalize
 
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
@@ -14,6 +15,7 @@ SIZE, MARGIN, TILE, GAP = (1200, 630), 64, 243, 16
 GROUND, GLOW, INK, SOFT, ACCENT = "#fcfbf9", "#ffd9c2", "#1b1916", "#5f594f", "#b23a0e"
 TITLES, TITLE_LINES, DESCRIPTION_LINES = (78, 68, 58, 50, 42), 3, 3
 COLUMN = SIZE[0] - 2 * MARGIN - (2 * TILE + GAP) - 48  # pixels that text may take
+PLAIN = {"ß": "ss", "ø": "o", "Ø": "O", "æ": "ae", "–": "-", "—": "-", "−": "-", "×": "x"}  # what normalize() leaves as it is
 
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
@@ -117,9 +119,14 @@ def paragraph(
 
 
 def printable(text: str, font: Font) -> str:
-    """Without the characters that the font has no picture of."""
+    """In letters that the font has: others become the ones that they are made of (ö: o, ß: ss), or are left out."""
     missing = bytes(font.getmask("\uffff"))
-    return " ".join("".join(one for one in text if one.isspace() or bytes(font.getmask(one)) != missing).split())
+
+    def known(letters: str) -> str:
+        return "".join(one for one in letters if one.isspace() or bytes(font.getmask(one)) != missing)
+
+    written = (one if known(one) else known(normalize("NFKD", PLAIN.get(one, one))) for one in text)
+    return " ".join("".join(written).split())
 
 
 def tiled(pictures: list[Image.Image], *, side: int, gap: int, radius: int) -> Image.Image:
@@ -148,5 +155,5 @@ def square(content: bytes) -> Image.Image:
 
 def png(picture: Image.Image) -> bytes:
     buffer = io.BytesIO()
-    picture.convert("RGB").save(buffer, "PNG", optimize=True)
+    picture.convert("RGB").save(buffer, "PNG", compress_level=9)
     return buffer.getvalue()

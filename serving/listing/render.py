@@ -96,7 +96,8 @@ def front_matter(listing: Listing) -> dict[str, Any]:
     front["tags"] = list(dict.fromkeys(("lora", "diffusers", facts.family, *listing.metadata.tags)))
     if facts.trigger:
         front["instance_prompt"] = facts.trigger
-    front["widget"] = [{"text": example.input["prompt"], "output": {"url": example.output.file}} for example in listing.examples]
+    usual = [example for example in listing.examples if example.role == "pair"]  # at the strength and with the words of a caller
+    front["widget"] = [{"text": example.input["prompt"], "output": {"url": example.output.file}} for example in usual]
     return front | {"thumbnail": listing.metadata.thumbnail_url}
 
 

@@ -148,8 +148,10 @@ def _begin(at: _Deploy, verdict_hash: str) -> Row:
     """The intent of this package, new or resumed, after what other deploys of the app left unfinished was put in order."""
     give_up_unfinished(at, but=at.hash, reason=f"given up for package {at.hash}")
     plan = {"arguments": [dict(one) for one in at.plan.arguments], "images": at.plan.images, "unit": at.plan.unit}
+    past = (at.row() or {"evidence": {}})["evidence"].get("rolled_back")
+    kept = {"rolled_back": past} if past else {}  # until it is live: a deliberate try that failed makes it no better
     row = at.registry.insert_intent(
-        app=at.app, package=at.hash, target=at.platform.name, verdict_hash=verdict_hash, lease=at.lease, plan=plan
+        app=at.app, package=at.hash, target=at.platform.name, verdict_hash=verdict_hash, lease=at.lease, plan=plan, **kept
     )
     at.progress(f"release {row['id']} of {at.app!r}: {row['state']}")
     return row
@@ -186,7 +188,9 @@ def _main(at: _Deploy, row: Row) -> Row:
         row, revision, urls = _deployed(at, row, None)
         row = at.note(row, revision=revision, urls=urls)
         smoke = at.smoke(None)
-        row = at.registry.advance(row["id"], "live", lease=at.lease, main=smoke, set_back=None, probation=_probation(at))
+        row = at.registry.advance(
+            row["id"], "live", lease=at.lease, main=smoke, set_back=None, rolled_back=None, probation=_probation(at)
+        )
     except BaseException as error:  # Ctrl-C too: what main runs now is not proven
         _try_set_back(at, error)
         raise

@@ -27,7 +27,7 @@ billed for it:
 {why}
 
 Where serverless access itself is still to be granted, please count this as the request for it, too. When it is enabled we
-deploy again and send the listing request.
+deploy and send the listing request.
 
 {sender}
 """

@@ -4,7 +4,7 @@ ReleaseError                     exit code 1
 ├── IllegalTransition            a release may not go from that state to this one
 ├── UnknownRelease               no such row
 ├── NotRetired                   there is no retirement that could be lifted (exit code 2)
-├── JournalBroken                the journal or a row was changed after it was written
+├── JournalBroken                the journal or a row was changed after it was written (exit code 2)
 ├── RegistryBusy                 another process holds the registry's database (exit code 5)
 ├── RegistryUnusable             no driver, no right or a newer revision: not a registry for this version (exit code 2)
 │   └── RegistryUnreachable      its server does not answer, or the connection broke (exit code 5)
@@ -56,7 +56,7 @@ class NotRetired(ReleaseError):
 
 
 class JournalBroken(ReleaseError):
-    pass
+    exit_code: ClassVar[int] = 2
 
 
 class RegistryBusy(ReleaseError):

@@ -35,9 +35,9 @@ class Watched:
 
 
 def on_probation(row: Row) -> bool:
-    """Whether there is something to watch, or a rollback to finish."""
-    probation = row["evidence"].get("probation") or {}
-    return row["state"] == "live" and (probation.get("state") == "watched" or bool(row["evidence"].get("rollback")))
+    """Whether there is something to watch, a rollback to finish, or a failed release that is live still to tell of."""
+    state = (row["evidence"].get("probation") or {}).get("state")
+    return row["state"] == "live" and (state in ("watched", "failed") or bool(row["evidence"].get("rollback")))
 
 
 def watch(
@@ -56,6 +56,8 @@ def watch(
     if row["evidence"].get("rollback"):
         again = _rolled_back(row, platform, registry, "a rollback that did not end", progress)
         return Watched(state="rolled back", text=row["evidence"]["rollback"]["reason"], live=again)
+    if row["evidence"]["probation"]["state"] == "failed":
+        return Watched(state="failed", text=row["evidence"]["probation"]["text"], live=row)
     found = platform.alias(row["app"], None)
     if found is None or found.revision != row["revision"]:
         runs = f"revision {found.revision}" if found else "nothing"

@@ -17,6 +17,10 @@ from serving.release.errors import (
     WrongKey,
 )
 
+SHARED_BY_HAND: Final = (
+    "fal switches shared mode on by hand, account by account: "
+    "send the fal team a mail that asks for it (serverless access and shared-mode enablement), then run again"
+)
 _ERROR_LINE: Final = re.compile(r"[A-Za-z_][\w.]*(Error|Exception|Exit|Interrupt)(:|$)")
 _STOPPING: Final = re.compile(r"^(asyncio\.exceptions\.)?CancelledError|^SystemExit")
 
@@ -31,11 +35,7 @@ def failure(kind: str, text: str, tail: tuple[str, ...], *, what: str, target: s
         )
         return WrongKey(f"{target} refused the key in {what}: {text}; {mend}", tail=tail)
     if kind == "shared":
-        return SharedRefused(
-            f"{target} refused shared mode in {what}: {text}; fal switches shared mode on by hand, account by account: "
-            "send the fal team a mail that asks for it (serverless access and shared-mode enablement), then run again",
-            tail=tail,
-        )
+        return SharedRefused(f"{target} refused shared mode in {what}: {text}; {SHARED_BY_HAND}", tail=tail)
     if kind == "deploy":
         return DeployFailed(f"{target} did not bring up the {what}: {_cause(tail) or text}; whole log: {log}", tail=tail)
     if kind == "timeout":

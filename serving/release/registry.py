@@ -194,6 +194,7 @@ class Registry:
         return {**row, **columns, "state": state, "evidence": {**row["evidence"], **evidence}, "updated_at": self._now()}
 
     def _store(self, connection: Connection, row: Row, before: Row | None, *, event: str) -> None:
+        _check_before(connection, row["id"], before)
         if before is None:
             connection.execute(sa.insert(releases).values(**row))
         else:
@@ -238,6 +239,13 @@ def _known(connection: Connection, identity: str) -> Row:
 def _live(connection: Connection, app: str, target: str) -> Row | None:
     found = connection.execute(sa.select(releases).filter_by(app=app, target=target, state="live")).mappings().first()
     return dict(found) if found is not None else None
+
+
+def _check_before(connection: Connection, identity: str, before: Row | None) -> None:
+    """JournalBroken where a row is not what its last line says: written on, the journal would take over what somebody changed."""
+    lines = sa.select(journal.c.seq, journal.c.row).where(journal.c.release == identity).order_by(journal.c.seq.desc()).limit(1)
+    last = connection.execute(lines).mappings().first()
+    _check_rows({identity: before} if before else {}, {identity: dict(last)} if last else {})
 
 
 def _check_transition(row: Row, state: str) -> None:

@@ -55,6 +55,7 @@ def roll_back(
             return _finished(at, live)
         give_up_unfinished(at, but=None, reason=f"given up for a rollback: {reason}")
         wanted = destination(registry.releases(app=app, target=platform.name), live, to)
+        _require_there(at, wanted)
         return _finished(at, at.note(live, rollback={"to": wanted["id"], "reason": reason, "state": state}))
 
 
@@ -112,7 +113,7 @@ def _finished(at: Held, live: Row) -> Row:
         evidence = _smoke(at, wanted)
     except _PASSING:
         raise
-    except PlatformError as error:
+    except (PlatformError, NoWayBack) as error:
         _take_back(at, live, error)
         raise
     row = at.registry.roll_back(
@@ -126,10 +127,24 @@ def _pointed(at: Held, wanted: Row) -> dict[str, str] | None:
     """URLs of main once it runs the wanted revision."""
     found = at.platform.alias(at.app, None)
     if found is None or found.revision != wanted["revision"]:
+        _require_there(at, wanted)
         at.progress(f"setting main of {at.app!r} to revision {wanted['revision']} on {at.platform.name}")
         at.platform.set_revision(at.app, wanted["revision"], None)
         found = at.platform.alias(at.app, None)
     return found.urls if found else None
+
+
+def _require_there(at: Held, wanted: Row) -> None:
+    """NoWayBack where the platform does not have the revision any more: somebody deleted it, or the sandbox was purged."""
+    if not _is_there(at, wanted):
+        raise NoWayBack(
+            f"revision {wanted['revision']} of release {wanted['id']} of {at.app!r} is gone from {at.platform.name}: "
+            "publish it again from its job file, or name another release with --to"
+        )
+
+
+def _is_there(at: Held, row: Row) -> bool:
+    return any(one.revision == row["revision"] for one in at.platform.revisions(at.app, None))
 
 
 def _smoke(at: Held, wanted: Row) -> dict[str, Any]:
@@ -145,10 +160,18 @@ def _smoke(at: Held, wanted: Row) -> dict[str, Any]:
     )
 
 
-def _take_back(at: Held, live: Row, error: PlatformError) -> None:
-    """What was live stays so: main is pointed at it again, and the intent is closed with the reason."""
+def _take_back(at: Held, live: Row, error: PlatformError | NoWayBack) -> None:
+    """What was live stays so: main is pointed at it again, and the intent is closed with the reason.
+
+    Where the platform has lost that revision too, the intent is closed all the same: what nobody can do must not keep the app from
+    being published. That main runs something else is seen by the next publish, and by reconcile.
+    """
     found = at.platform.alias(at.app, None)
+    said = f"revision {live['revision']} is live"
     if found is None or found.revision != live["revision"]:
-        at.platform.set_revision(at.app, live["revision"], None)
+        if _is_there(at, live):
+            at.platform.set_revision(at.app, live["revision"], None)
+        else:
+            said = f"and revision {live['revision']}, live on record, is gone from {at.platform.name} too; publish it again"
     at.note(live, rollback=None, rollback_failed={"to": live["evidence"]["rollback"]["to"], "reason": str(error)})
-    at.progress(f"the rollback of {at.app!r} was taken back, revision {live['revision']} is live: {error}")
+    at.progress(f"the rollback of {at.app!r} was taken back, {said}: {error}")

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .errors import NotAllowed, NotFound
+from .errors import NotAllowed, NotFound, SandboxError
 
 OWNER = "sandbox-owner"
 CALLER = "sandbox-caller"
@@ -145,7 +145,10 @@ def read_keys(path: Path) -> dict[str, str]:
     """Nickname -> `id:secret`; empty where none were issued yet."""
     if not path.exists():
         return {}
-    keys: dict[str, str] = json.loads(path.read_text())
+    try:
+        keys: dict[str, str] = json.loads(path.read_text())
+    except ValueError as error:
+        raise SandboxError(f"{path} is damaged ({error}); remove it, and the next start issues new keys") from error
     return keys
 
 

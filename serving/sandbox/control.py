@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import ssl
+import stat
 import subprocess
 import sys
 import time
@@ -64,6 +65,7 @@ def up(
     """
     folder = _folder(home)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _require_own(folder)
     folder.chmod(0o700)
     (folder / "logs").mkdir(mode=0o700, exist_ok=True)
     with _turn(folder / "up.lock"):
@@ -172,6 +174,13 @@ def _folder(home: Path) -> Path:
     return home.resolve() / "sandbox"
 
 
+def _require_own(folder: Path) -> None:
+    """StartFailed where somebody else could have put the folder there: keys would lie in it, and its mode is changed."""
+    status = folder.lstat()
+    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.geteuid():
+        raise StartFailed(f"{folder} is a link, or another user's: remove it, or choose another LORASMITH_HOME")
+
+
 def _start(folder: Path, home: Path, *, port: int, settings: Mapping[str, Any], record: Path | None) -> None:
     root = Path(__file__).resolve().parents[2]
     names = (*PASSED_ON, *PIP) if settings["environments"] == "virtualenv" else PASSED_ON
@@ -231,10 +240,10 @@ def _same_settings(folder: Path, running: Running, *, port: int, shared_enabled:
 
 def _run_file(folder: Path) -> dict[str, Any] | None:
     try:
-        run: dict[str, Any] = json.loads((folder / RUN_FILE).read_text())
-    except FileNotFoundError:
+        run = json.loads((folder / RUN_FILE).read_text())
+    except (FileNotFoundError, ValueError):  # a daemon that starts takes a damaged one away
         return None
-    return run
+    return run if isinstance(run, dict) and {"pid", "port", "instance"} <= run.keys() else None
 
 
 def _held(lock: Path) -> bool:

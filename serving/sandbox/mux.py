@@ -5,9 +5,12 @@ import contextlib
 import ssl
 from collections.abc import Callable
 
+from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
+
 from .errors import PortInUse, SandboxError
 
 LOOPBACK = "127.0.0.1"
+HEAD_SECONDS = 30.0  # that a client may take to say what it wants
 
 
 async def listen(port: int, context: ssl.SSLContext, http: Callable[[], asyncio.Protocol], grpc_socket: str) -> asyncio.Server:
@@ -21,6 +24,25 @@ async def listen(port: int, context: ssl.SSLContext, http: Callable[[], asyncio.
         ) from error
     except OverflowError as error:
         raise SandboxError(f"port {port} is not between 0 and 65535") from error
+
+
+class Prompt(H11Protocol):
+    """HTTP/1.1 that waits for nobody: a connection ends where nothing is under way and nothing was asked since the last look."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._look(object())
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._looking.cancel()
+        super().connection_lost(exc)
+
+    def _look(self, before: object) -> None:
+        latest: RequestResponseCycle | None = self.cycle
+        if latest is before and (latest is None or latest.response_complete):
+            self.transport.close()
+            return
+        self._looking = asyncio.get_running_loop().call_later(HEAD_SECONDS, self._look, latest)
 
 
 class _Front(asyncio.Protocol):

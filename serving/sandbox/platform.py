@@ -13,7 +13,6 @@ import uvicorn
 from isolate_proto.configuration import GRPC_OPTIONS
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
-from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
 from .accounts import Keyring, ensure_keys
@@ -31,7 +30,7 @@ from .money.models_api import ModelsApi
 from .money.owner_api import OwnerApi
 from .money.prices import Prices
 from .money.rest import unknown
-from .mux import listen
+from .mux import Prompt, listen
 from .plane.control_plane import ControlPlane, KeyCheck
 from .plane.rest import PlaneRest
 from .recording import Record, RecordedRest, RecordedRpcs
@@ -129,7 +128,7 @@ class Platform:
 
     def _http_protocol(self) -> asyncio.Protocol:
         assert self._http is not None
-        return H11Protocol(self._http, self._connections, {})
+        return Prompt(self._http, self._connections, {})
 
     async def _open_control_plane(self) -> None:
         recorded = [RecordedRpcs(self._record)] if self._record is not None else []

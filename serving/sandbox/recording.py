@@ -148,7 +148,7 @@ def _body_shape(content_type: str, body: bytes) -> Any:
     if content_type.startswith("application/json"):
         try:
             return json_fields(json.loads(body))
-        except ValueError:
+        except (ValueError, RecursionError):
             return "json that does not parse"
     return content_type.partition(";")[0] or "bytes"
 

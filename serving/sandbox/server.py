@@ -7,14 +7,17 @@ import fcntl
 import json
 import os
 import signal
+import sqlite3
+import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 RUN_FILE = "daemon.json"
 LOCK_FILE = "daemon.lock"
 GRPC_SOCKET = "run/grpc.sock"
+LOCK_SECONDS = 2.0
 
 
 def main() -> None:
@@ -35,6 +38,9 @@ def main() -> None:
             asyncio.run(_serve(folder, arguments))
         except ValueError as error:
             _say({"error": str(error)})
+            os._exit(5)
+        except sqlite3.DatabaseError as error:
+            _say({"error": f"{folder / 'state.db'}: {error}; free its disk, or move the file away to start with an empty one"})
             os._exit(5)
         os._exit(0)  # the lock ends with the process, not before: whoever sees it free finds nobody
 
@@ -86,13 +92,23 @@ def _arguments() -> argparse.Namespace:
 def _locked(path: Path) -> Iterator[bool]:
     """Whether this process holds the lock; the kernel gives it back however the process ends."""
     with path.open("w") as file:
+        alone = _taken(file)
+        if alone:
+            (path.parent / RUN_FILE).unlink(missing_ok=True)
+        yield alone
+
+
+def _taken(file: IO[str]) -> bool:
+    """Whether the lock was to be had, within a moment: whoever looks whether somebody holds it has a share of it meanwhile."""
+    deadline = time.monotonic() + LOCK_SECONDS
+    while True:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
         except BlockingIOError:
-            yield False
-            return
-        (path.parent / RUN_FILE).unlink(missing_ok=True)
-        yield True
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.01)
 
 
 def _say(message: dict[str, Any]) -> None:

@@ -38,8 +38,11 @@ def _load_authority(folder: Path) -> Pair | None:
     path = folder / "ca-key.pem"
     if not path.exists() or not (folder / "ca.pem").exists():
         return None
-    certificate = x509.load_pem_x509_certificate((folder / "ca.pem").read_bytes())
-    key = serialization.load_pem_private_key(path.read_bytes(), password=None)
+    try:
+        certificate = x509.load_pem_x509_certificate((folder / "ca.pem").read_bytes())
+        key = serialization.load_pem_private_key(path.read_bytes(), password=None)
+    except ValueError:  # damaged: nobody can trust it any more
+        return None
     if not isinstance(key, ec.EllipticCurvePrivateKey) or certificate.not_valid_after_utc < datetime.now(UTC) + timedelta(days=30):
         return None
     return certificate, key

@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,10 @@ from typer.testing import CliRunner
 
 from flows.cli.main import app
 from flows.errors import JobError
-from flows.listing_desk import changelog_of, contents, desk, findings, lay_out, mark, marks, render, swap
+from flows.listing_desk import changelog_of, contents, desk, findings, lay_out, mark, marks, outdated, render, swap
+from flows.rollback import keep_in_step
 from serving.listing.errors import DraftRefused, ListingError
+from serving.release.registry import Registry, sqlite_url
 from tests.serving.listing.material import drafted, listing_in, release
 
 
@@ -32,7 +35,8 @@ def later(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def place(tmp_path: Path, draft: Path) -> Path:
+def place(tmp_path: Path, draft: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("LORASMITH_HOME", str(tmp_path))
     return lay_out(draft, desk(tmp_path, "sandbox", "clay")).place
 
 
@@ -118,6 +122,27 @@ def test_two_listings_may_not_say_the_same(place: Path, draft: Path) -> None:
     document["endpoint_id"] = "studio/other"
     swap(other, edited_files | {"listing.json": json.dumps(document).encode()})
     assert {one.code for one in findings(place) if one.level == "error"} == {"duplicate"}
+
+
+def test_a_page_of_what_is_not_live_any_more_is_an_error(place: Path, tmp_path: Path) -> None:
+    drawn = listing_in(place).release
+    with closing(Registry(sqlite_url(tmp_path))) as registry:
+        rows = [
+            registry.insert_intent(app=drawn.app, package=package, target=drawn.target, verdict_hash="v")
+            for package in (drawn.package, "34" * 32)
+        ]
+        for row in rows:
+            registry.advance(row["id"], "candidate")
+            registry.advance(row["id"], "live")
+        assert outdated(place)
+        assert {one.code for one in findings(place) if one.level == "error"} == {"not-live"}
+        runner = CliRunner()
+        assert isinstance(runner.invoke(app, ["listing", "verify", place.name, "--target", drawn.target]).exception, JobError)
+        row = registry.roll_back(rows[1]["id"], rows[0]["id"], state="retired", reason="too green")
+        assert outdated(place) is None
+        lines: list[str] = []
+        keep_in_step(registry.roll_back(row["id"], rows[1]["id"], state="retired", reason="it was not"), lines.append)
+    assert "343434343434 is live; lorasmith listing draft" in lines[-1]
 
 
 def test_commands(tmp_path: Path, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:

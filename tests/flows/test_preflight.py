@@ -161,3 +161,10 @@ def test_a_deploy_costs_two_starts_their_idling_and_the_pictures() -> None:
 @pytest.mark.parametrize("machine", ["S", "GPU-L40", "GPU-NONE"])
 def test_a_machine_without_a_known_rate_has_no_forecast(machine: str) -> None:
     assert deploy_cost(job(machine_type=machine)) is None
+
+
+def test_the_first_mail_says_that_nothing_was_tried_yet() -> None:
+    tried, first = (preflight.access_mail(job(), VERDICT, "ada", refusal) for refusal in ("not enabled", None))
+    assert b"was refused today with: not enabled" in tried
+    assert b"nothing was deployed at fal yet" in first.replace(b"=\r\n", b"")
+    assert b"refused" not in first

@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 from flows import rights, rollback, rollout
 from flows.cli.main import app
+from flows.cli.status import remarks
 from flows.errors import FlowError, JobError, LicenceBlocked
 from flows.job import Job
 from flows.job_file import parse_job
@@ -181,7 +182,26 @@ def test_a_first_release_that_fails_is_a_fault_of_the_run(
     monkeypatch.setattr(rollback, "watch", partial(probation.watch, pause=0.0))
     with pytest.raises(FlowError, match="not rolled back"):
         watch.fn()
+    with pytest.raises(FlowError, match="not rolled back"):
+        watch.fn()  # every run fails, and the event is sent once
     assert told == ["lorasmith.release.failed", "watch"]
+
+
+@pytest.mark.parametrize(
+    ("state", "evidence", "said"),
+    [
+        (
+            "live",
+            {"probation": {"state": "watched", "until": "2026-01-01T10:00:00+00:00"}},
+            "on probation until 2026-01-01 10:00 UTC",
+        ),
+        ("live", {"probation": {"state": "failed", "text": "5 of 5 failed"}}, "failed on probation: 5 of 5 failed"),
+        ("live", {"probation": {"state": "passed"}, "rolled_back": None}, ""),
+        ("failed", {"probation": {"state": "watched"}, "rolled_back": {"reason": "green faces"}}, "rolled back: green faces"),
+    ],
+)
+def test_status_tells_of_probation_and_of_what_was_rolled_back(state: str, evidence: dict[str, Any], said: str) -> None:
+    assert ", ".join(remarks({"state": state, "evidence": evidence})).removesuffix(" (lorasmith watch looks)") == said
 
 
 def test_requests_of_the_last_day_are_counted_and_unknown_where_no_record_is_shown() -> None:

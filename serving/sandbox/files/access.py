@@ -1,5 +1,7 @@
 """Whose request it is, and whether its key may do this."""
 
+from typing import Any
+
 from starlette.requests import Request
 
 from ..accounts import RIGHTS, Account
@@ -16,3 +18,14 @@ def allowed(gateway: Gateway, request: Request, *rights: str) -> Account:
         detail = f"A key of preset {account.preset} may not do this; use one of: {enough}."
         raise Refused(status=403, detail=detail, error_type="forbidden")
     return account
+
+
+async def json_of(request: Request) -> dict[str, Any]:
+    """The JSON object that is the request's body; Refused with 400 where it is none."""
+    try:
+        body = await request.json()
+    except (ValueError, RecursionError):
+        body = None
+    if not isinstance(body, dict):
+        raise Refused(status=400, detail="The body is not a JSON object.", error_type="bad_request")
+    return body

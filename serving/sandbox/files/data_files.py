@@ -18,11 +18,12 @@ from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from ..gateway.gateway import Gateway, Refused
-from .access import allowed
+from .access import allowed, json_of
 from .parts import first_part, part_name, parts_of
 
 DATA = PurePosixPath("/data")
 FETCH_SECONDS = 600.0
+LONGEST_PART, MOST_PARTS = 200, 15  # below what file systems take (255 bytes a name, 4,096 a path)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -91,7 +92,7 @@ class DataFiles:
     async def upload_from(self, request: Request) -> Response:
         """Fetches what the address gives, as the platform would from the network."""
         owner = allowed(self._gateway, request, "deploy").nickname
-        place, url = self._new_place(owner, _path_of(request)), str((await request.json()).get("url"))
+        place, url = self._new_place(owner, _path_of(request)), str((await json_of(request)).get("url"))
         temporary = self._incoming / uuid.uuid4().hex
         try:
             await _fetch(url, temporary, self._folder / "tls" / "bundle.pem")
@@ -103,7 +104,7 @@ class DataFiles:
 
     async def rename(self, request: Request) -> Response:
         owner = allowed(self._gateway, request, "deploy").nickname
-        source, wanted = self._place(owner, _path_of(request)), str((await request.json()).get("destination"))
+        source, wanted = self._place(owner, _path_of(request)), str((await json_of(request)).get("destination"))
         if not source.exists() or source == data_folder(self._folder, owner):
             raise _missing(_path_of(request))
         destination = self._new_place(owner, wanted)
@@ -165,6 +166,9 @@ class DataFiles:
         given = PurePosixPath(re.sub(r"^/+", "/", path))
         if ".." in given.parts or "\0" in path or not given.is_relative_to(DATA):
             raise Refused(status=400, detail=f"'{path}' is no path below {DATA}.", error_type="bad_request")
+        if len(given.parts) > MOST_PARTS or any(len(os.fsencode(part)) > LONGEST_PART for part in given.parts):
+            detail = f"Names of /data have at most {LONGEST_PART} bytes, its folders {MOST_PARTS} levels."
+            raise Refused(status=400, detail=detail, error_type="bad_request")
         place = data_folder(self._folder, owner) / given.relative_to(DATA)
         if place.resolve() != place:
             raise Refused(status=400, detail=f"'{path}' leads over a link, which is not followed.", error_type="bad_request")

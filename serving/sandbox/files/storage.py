@@ -15,10 +15,12 @@ from starlette.routing import Route
 
 from ..gateway.gateway import Gateway, Refused, refusal_response
 from ..state import State
-from .access import allowed
+from .access import allowed, json_of
 from .parts import first_part, part_name, parts_of
 
 DIGEST = re.compile(r"[0-9a-f]{64}")
+MEDIA_TYPE = re.compile(r"[A-Za-z0-9!#$&^_.+-]+/[A-Za-z0-9!#$&^_.+-]+(;[ -~]*)?")  # what a header can say
+UNTYPED = "application/octet-stream"
 
 
 class Storage:
@@ -51,8 +53,10 @@ class Storage:
 
     async def missing_hashes(self, request: Request) -> Response:
         allowed(self._gateway, request, "deploy")
-        hashes = [str(item) for item in (await request.json())["hashes"]]
-        return JSONResponse([item for item in hashes if not self._has(item)])
+        hashes = (await json_of(request)).get("hashes")
+        if not isinstance(hashes, list):
+            raise Refused(status=400, detail="'hashes' is not a list.", error_type="bad_request")
+        return JSONResponse([item for item in map(str, hashes) if not self._has(item)])
 
     async def initiate(self, request: Request) -> Response:
         allowed(self._gateway, request, "deploy")
@@ -74,7 +78,8 @@ class Storage:
         """Joins the parts; refused where content and mode do not hash to the name under which the file was announced."""
         allowed(self._gateway, request, "deploy")
         digest, upload = _digest_of(request), self._upload_of(request)
-        mode = str((await request.json())["metadata"]["mode"])
+        metadata = (await json_of(request)).get("metadata")
+        mode = str(metadata.get("mode")) if isinstance(metadata, dict) else ""
         joined = upload / "joined"
         if not hmac.compare_digest(await asyncio.to_thread(_join, upload, joined, mode), digest):
             shutil.rmtree(upload)
@@ -92,10 +97,12 @@ class Storage:
     async def initiate_object(self, request: Request) -> Response:
         """An address to put an object to, valid once, and the one where anybody can read it afterwards."""
         account = allowed(self._gateway, request, "call", "deploy")
-        wanted = await request.json()
+        wanted = await json_of(request)
         object_id, token = uuid.uuid4().hex, secrets.token_urlsafe(24)
         name = re.sub(r"[^A-Za-z0-9._-]", "_", str(wanted.get("file_name") or "file"))[-100:]
-        content_type = str(wanted.get("content_type") or "application/octet-stream")
+        content_type = str(wanted.get("content_type") or UNTYPED)
+        if not MEDIA_TYPE.fullmatch(content_type):
+            content_type = UNTYPED
         self._state.put_object(object_id, owner=account.nickname, name=name, content_type=content_type)
         self._tickets[object_id] = hashlib.sha256(token.encode()).digest()
         upload_url = f"{self._base}/put/{object_id}?token={token}"

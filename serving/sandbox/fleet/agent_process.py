@@ -19,12 +19,14 @@ import grpc
 import isolate_proto as proto
 
 from ..errors import RunnerFailed
+from .leftovers import end_all
 
 BOOTSTRAP = Path(__file__).with_name("bootstrap.py")
 SOCKETS = Path("run")  # relative to the daemon's working directory: the path of a unix socket may not exceed 107 bytes
 READY_SECONDS = 60.0
 LINE_LIMIT = 64 * 1024
 HIDDEN = "********"
+LARGEST_LOG = 256 * 1024 * 1024  # bytes of a log file; a longer one would fill the disk of whoever tries an app out
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,6 +47,7 @@ class RunnerLog:
         self._lines: deque[Line] = deque(maxlen=2000)
         self._secrets = re.compile("|".join(re.escape(text) for text in masked(secrets)) or r"(?!)")
         self._file = path.open("a", buffering=1)
+        self._room = LARGEST_LOG - path.stat().st_size
         path.chmod(0o600)
 
     def add(self, source: str, text: str) -> None:
@@ -53,7 +56,11 @@ class RunnerLog:
         self.total += 1
         if self._file.closed:  # of a runner that has ended; who still holds it may read what is said of its end
             return
-        self._file.write(f"{time.strftime('%H:%M:%S', time.localtime(line.at))} {source}: {line.text}\n")
+        said = f"{time.strftime('%H:%M:%S', time.localtime(line.at))} {source}: {line.text}\n"
+        self._room -= len(said)
+        self._file.write(said if self._room > 0 else f"this log has {LARGEST_LOG} bytes; what comes now is not kept\n")
+        if self._room <= 0:
+            self._file.close()
 
     def since(self, number: int) -> list[Line]:
         """Lines from the `number`-th on, as far as they are still held."""
@@ -71,7 +78,12 @@ class RunnerLog:
         for text in reversed(lines[:given_up]):
             if text.strip() and not re.match(r"(INFO|ERROR|WARNING|DEBUG): ", text):
                 return text.strip()
-        return "it wrote nothing"
+        return self._agents_reason() or "it wrote nothing"
+
+    def _agents_reason(self) -> str:
+        """What the agent says of an entry point that raised, which the app itself did not write."""
+        said = (line.text.partition(" with an error: ")[2] for line in reversed(self._lines) if line.source == "agent")
+        return next((text.strip() for text in said if text), "")
 
     def close(self) -> None:
         self._file.close()
@@ -168,6 +180,7 @@ class AgentProcess:
                 await asyncio.wait_for(self._process.wait(), grace)
         self._signal(signal.SIGKILL)
         await self._process.wait()
+        await asyncio.to_thread(end_all, f"FAL_JOB_ID={self.id}")  # what the app started in sessions of their own
         await asyncio.wait(self._readers, timeout=1.0)
         for reader in self._readers:
             reader.cancel()
@@ -210,10 +223,13 @@ class AgentProcess:
 
 
 def proto_options() -> list[tuple[str, int]]:
-    """Channel options of the SDK: messages up to 2 GiB, as pickled apps can be large."""
+    """Of the SDK's channel options the sizes: messages up to 2 GiB, as pickled apps can be large.
+
+    No keepalive: the agent's server takes its pings for a flood and hangs up after some minutes, which would end the app.
+    """
     from isolate_proto.configuration import GRPC_OPTIONS
 
-    return list(GRPC_OPTIONS)
+    return [option for option in GRPC_OPTIONS if option[0].endswith("message_length")]
 
 
 async def _reader_of(fd: int) -> asyncio.StreamReader:

@@ -15,6 +15,7 @@ from ..state import Alias, Revision, State, split_name
 from .agent_process import AgentProcess, RunnerLog
 from .environments import LOCAL, Environments
 from .launching import Launch
+from .leftovers import end_all
 from .pool import Pool
 from .records import RunnerRecords, RunnerRow
 from .runners import Runner
@@ -38,6 +39,7 @@ class Fleet:
     ) -> None:
         self.records = RunnerRecords(state.db)
         self.records.close_cut_short()
+        end_all(f"LORASMITH_DATA={folder}/data/")  # children of the runners of a sandbox that was killed
         self._state = state
         self._pace = pace or Pace()
         self.environments = Environments(folder / "environments", environments)

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from ..errors import NotFound
+from ..errors import BuildFailed, NotFound
 from ..state import Revision, State, stage_key
 from .agent_process import Job, RunnerLog
 from .environments import Environments
@@ -128,14 +128,24 @@ def _staged(folder: Path, files: tuple[tuple[str, str], ...]) -> Path:
         return target
     partial = target.with_name(f"{target.name}.{uuid.uuid4().hex}")
     partial.mkdir(parents=True, mode=0o700)
-    for digest, relative in files:
-        source = folder / "files" / digest
-        if not source.exists():
-            raise NotFound(f"file '{relative}' was not uploaded; deploy again")
-        (partial / relative).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(source, partial / relative)
+    try:
+        for digest, relative in files:
+            _copy(folder / "files" / digest, partial, relative)
+    except (NotFound, BuildFailed):
+        shutil.rmtree(partial)
+        raise
     try:
         partial.rename(target)
     except OSError:  # another deploy of the same files was quicker
         shutil.rmtree(partial)
     return target
+
+
+def _copy(source: Path, stage: Path, relative: str) -> None:
+    if not source.exists():
+        raise NotFound(f"file '{relative}' was not uploaded; deploy again")
+    try:
+        (stage / relative).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source, stage / relative)
+    except OSError as error:  # a file where another needs a folder, a full disk
+        raise BuildFailed(f"app file '{relative}' can not be laid out: {error.strerror}") from error

@@ -143,11 +143,12 @@ class RunnerRecords:
         self._db.execute("SAVEPOINT runner_records")
         try:
             yield
-        except BaseException:
-            self._db.execute("ROLLBACK TO runner_records")
-            raise
-        finally:
             self._db.execute("RELEASE runner_records")
+        except BaseException:
+            if self._db.in_transaction:  # left open, as where the disk is full, nothing would be kept from now on
+                self._db.execute("ROLLBACK TO runner_records")
+                self._db.execute("RELEASE runner_records")
+            raise
 
 
 # Closed stretches, and the one that lasts of every runner that lives.

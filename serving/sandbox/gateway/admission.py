@@ -15,6 +15,7 @@ from .retries import YES, budgets_of
 
 LARGEST_BODY = 100 * 1024 * 1024  # our own: fal documents none; larger files go through the storage
 SHORTEST_START = 0.1
+LONGEST_PATH = 500  # that a refusal's row keeps
 # What a caller says about itself stays at the gateway; all of x-fal-* is the platform's own.
 NOT_FORWARDED = HOP_BY_HOP | {"authorization", "cookie", "host", "content-length", "forwarded", "x-forwarded-for", "expect"}
 OF_THE_PLATFORM = ("fal_webhook", "fal_max_queue_length")
@@ -45,7 +46,7 @@ class Call:
 
 
 class Admission:
-    """Lets requests in; a refusal is written to the ledger with its status only."""
+    """Lets requests in; a refusal is written to the ledger with its status only, where a key or an app says whose it is."""
 
     def __init__(self, state: State, ledger: Ledger, keyring: Keyring) -> None:
         self._state = state
@@ -133,6 +134,8 @@ class Admission:
         queued: bool,
         refusal: Refused,
     ) -> None:
+        if caller is None and self._state.alias(owner, name) is None:
+            return  # nobody asked for nothing: whoever reaches the port could fill the ledger with names and paths
         app, environment = split_name(name)
         entry = Entry(
             request_id=request_id,
@@ -141,7 +144,7 @@ class Admission:
             environment=environment,
             revision=None,
             caller=caller.nickname if caller else None,
-            path=path,
+            path=path[:LONGEST_PATH],
             method=method,
             status=refusal.status,
             units=None,

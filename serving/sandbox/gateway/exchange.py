@@ -56,7 +56,7 @@ async def exchange(
         head = await _next(connection, reader, begun=False)
         while isinstance(head, h11.InformationalResponse):
             head = await _next(connection, reader, begun=False)
-        if not isinstance(head, h11.Response):
+        if not isinstance(head, h11.Response) or head.status_code not in range(200, 600):
             raise BrokenOff(begun=False)
         pairs = tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in head.headers)
         yield Answer(status=head.status_code, headers=pairs, pieces=lambda: _pieces(connection, reader))

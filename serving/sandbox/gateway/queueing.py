@@ -3,6 +3,8 @@
 import asyncio
 import json
 import re
+import sqlite3
+import traceback
 import uuid
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
@@ -26,6 +28,7 @@ from .webhooks import Webhooks, receiver_of
 ABOUT = re.compile(r"(?:.*/)?requests/(?P<id>[0-9a-f-]{36})(?:/(?P<action>status/stream|status|cancel|response))?/?")
 LOOK_SECONDS = 0.1
 COMMENT_SECONDS = 15.0
+AGAIN_SECONDS = 1.0  # until a result is written that the disk did not take
 
 
 @dataclass(kw_only=True, eq=False, slots=True)
@@ -126,8 +129,10 @@ class RequestQueue:
         return said(body, 200, call.request_id)
 
     def _check_length(self, call: Call, longest: str | None) -> None:
-        waiting = len(self.waiting(call.alias.owner, call.alias.name)) if longest else 0
-        if longest and longest.isdigit() and waiting > int(longest):
+        if longest is None or not re.fullmatch("[0-9]{1,9}", longest):
+            return
+        waiting = len(self.waiting(call.alias.owner, call.alias.name))
+        if waiting > int(longest):
             detail = f"{waiting} requests wait, more than the {longest} of fal_max_queue_length."
             raise Refused(status=429, detail=detail, error_type="queue_length_exceeded")
 
@@ -140,11 +145,22 @@ class RequestQueue:
         self._stored.begin(journey.call.request_id, attempts=journey.attempts, used=journey.used)
 
     def _ended(self, ticket: Ticket, task: "asyncio.Task[Reply]") -> None:
-        if task.cancelled():
+        if not task.cancelled():
+            self._settle(ticket, result_of(task))
+        elif not self._closing:
+            self._settle(ticket, cancelled())
+
+    def _settle(self, ticket: Ticket, reply: Reply) -> None:
+        """_finish() until it is written: a request that can not be has not ended, and is the next daemon's where this one ends."""
+        try:
+            self._finish(ticket, reply)
+        except sqlite3.OperationalError as error:  # the disk is full, or somebody holds the file
+            print(f"request {ticket.call.request_id} can not be written down yet: {error}", flush=True)
             if not self._closing:
-                self._finish(ticket, cancelled())
-        else:
-            self._finish(ticket, result_of(task))
+                asyncio.get_running_loop().call_later(AGAIN_SECONDS, self._settle, ticket, reply)
+        except sqlite3.Error as error:  # the reply is one that no database takes
+            traceback.print_exception(error)
+            self._finish(ticket, fault(500, f"The reply can not be kept: {error}.", "internal_error"))
 
     def _finish(self, ticket: Ticket, reply: Reply) -> None:
         """Result, ledger row and webhook at once: whatever happens to the daemon, a request has one row, and its result fits it."""

@@ -57,7 +57,7 @@ def budgets_of(config: Any) -> dict[str, int]:
     if isinstance(config, str):
         try:
             config = json.loads(config)
-        except ValueError:
+        except (ValueError, RecursionError):
             return {}
     if not isinstance(config, dict):
         return {}

@@ -81,11 +81,11 @@ class Tickets:
         self._db.execute("SAVEPOINT tickets")
         try:
             yield
-        except BaseException:
-            self._db.execute("ROLLBACK TO tickets")
             self._db.execute("RELEASE tickets")
+        except BaseException:
+            if self._db.in_transaction:  # left open, as where the disk is full, nothing would be kept from now on
+                self._db.execute("ROLLBACK")
             raise
-        self._db.execute("RELEASE tickets")
 
     def add(self, call: Call, *, webhook: str | None) -> None:
         caller = call.caller.nickname if call.caller else None

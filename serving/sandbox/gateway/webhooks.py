@@ -89,13 +89,21 @@ class Webhooks:
         context = ssl.create_default_context(cafile=str(self._trust))
         async with httpx.AsyncClient(verify=context, trust_env=False, timeout=ANSWER_SECONDS) as client:
             while True:
-                self._news.clear()
-                query = "SELECT * FROM webhooks WHERE state = 'pending' AND due <= ? ORDER BY due LIMIT 20"
-                due = self._db.execute(query, (time.time(),)).fetchall()
-                await asyncio.gather(*(self._deliver(client, row) for row in due))
-                if not due:
-                    with contextlib.suppress(TimeoutError):
-                        await asyncio.wait_for(self._news.wait(), self._seconds_to_next())
+                try:
+                    await self._turn(client)
+                except sqlite3.OperationalError as error:  # the disk is full, or somebody holds the file: later it is not
+                    print(f"webhooks wait: {error}", flush=True)
+                    await asyncio.sleep(1)
+
+    async def _turn(self, client: httpx.AsyncClient) -> None:
+        """Deliver what is due, or wait until something is."""
+        self._news.clear()
+        query = "SELECT * FROM webhooks WHERE state = 'pending' AND due <= ? ORDER BY due LIMIT 20"
+        due = self._db.execute(query, (time.time(),)).fetchall()
+        await asyncio.gather(*(self._deliver(client, row) for row in due))
+        if not due:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._news.wait(), self._seconds_to_next())
 
     async def _deliver(self, client: httpx.AsyncClient, row: sqlite3.Row) -> None:
         signed = self._signer.headers(request_id=row["request_id"], user_id=row["user_id"], body=row["body"])
@@ -108,7 +116,7 @@ class Webhooks:
             ):
                 error = None if answer.is_success else f"it answered {answer.status_code}"
                 final = answer.has_redirect_location or answer.is_redirect  # a place nobody agreed to is not asked
-        except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as fault:  # of the address, the way or the receiver
+        except Exception as fault:  # of the address, the way or the receiver: none of them ends the deliveries to others
             error = str(fault) or type(fault).__name__
         self._note(row, error, final=final)
 
@@ -140,10 +148,9 @@ def webhook_body(request_id: str, reply: Reply) -> bytes:
         "payload": None,
     }
     try:
-        body["payload"] = json.loads(reply.body, parse_constant=_no_constant)
-    except ValueError as fault:
-        body["payload_error"] = f"The response is not JSON: {fault}"
-    return json.dumps(body).encode()
+        return json.dumps(body | {"payload": json.loads(reply.body, parse_constant=_no_constant)}, allow_nan=False).encode()
+    except (ValueError, RecursionError) as fault:  # no JSON, numbers that JSON has not, nested too deep to be read
+        return json.dumps(body | {"payload_error": f"The response is not JSON: {fault}"}).encode()
 
 
 def _no_constant(name: str) -> None:
@@ -156,7 +163,12 @@ def receiver_of(value: str) -> str:
         url = httpx.URL(value)
     except httpx.InvalidURL:
         url = httpx.URL("")
-    if url.scheme not in ("http", "https") or not _is_loopback(url.host) or url.userinfo:
+    if (
+        url.scheme not in ("http", "https")
+        or not _is_loopback(url.host)
+        or url.userinfo
+        or not 0 < (80 if url.port is None else url.port) < 1 << 16
+    ):
         detail = f"fal_webhook: '{value[:200]}' is not an http(s) address of this machine (127.0.0.1, ::1, localhost);"
         raise Refused(
             status=400, detail=f"{detail} the sandbox delivers nowhere else, fal delivers to public ones.", error_type="bad_request"

@@ -92,7 +92,7 @@ class ModelsApi:
     async def estimate(self, account: Account, request: Request) -> Response:
         try:
             asked = ESTIMATE.validate_python(json.loads(await request.body(), parse_float=Decimal))
-        except (ValueError, ValidationError) as error:
+        except (ValueError, RecursionError, ValidationError) as error:
             raise invalid("body: estimate_type (historical_api_price or unit_price) and endpoints are needed") from error
         if isinstance(asked, ByUnit):
             units = [(self._price(account, name).nano, item.unit_quantity) for name, item in asked.endpoints.items()]

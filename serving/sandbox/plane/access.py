@@ -39,13 +39,13 @@ class KeyCheck(grpc.aio.ServerInterceptor):  # type: ignore[misc]
         handler = await continuation(details)
         account = account_of(self._keyring, details.invocation_metadata)
         if account is None:
-            return refusing(handler, grpc.StatusCode.UNAUTHENTICATED, UNKNOWN_KEY)
+            return refusing(grpc.StatusCode.UNAUTHENTICATED, UNKNOWN_KEY)
         if handler is None:  # gRPC itself answers UNIMPLEMENTED
             return None
         try:
             account.check(RIGHT_OF[details.method.rpartition("/")[2]])
         except NotAllowed as error:
-            return refusing(handler, grpc.StatusCode.PERMISSION_DENIED, str(error))
+            return refusing(grpc.StatusCode.PERMISSION_DENIED, str(error))
         return handler
 
 
@@ -55,24 +55,14 @@ def account_of(keyring: Keyring, metadata: Iterable[tuple[str, Any]]) -> Account
     return keyring.account_of(given.get("auth-key-id", ""), given.get("auth-key", ""))
 
 
-def refusing(handler: Any, code: Any, line: str) -> Any:
-    """A handler of the same kind that answers with a status only."""
+def refusing(code: Any, line: str) -> Any:
+    """A handler that answers with a status only: a stream, so that what nobody may send is not even read."""
 
-    async def refuse(request: Any, context: Any) -> None:
+    async def refuse(requests: Any, context: Any) -> AsyncIterator[Any]:
         await context.abort(code, line)
-
-    async def refuse_stream(request: Any, context: Any) -> AsyncIterator[Any]:
-        await refuse(request, context)
         yield  # pragma: no cover  (abort raises)
 
-    match handler is not None and handler.request_streaming, handler is not None and handler.response_streaming:
-        case True, True:
-            return grpc.stream_stream_rpc_method_handler(refuse_stream)
-        case True, False:
-            return grpc.stream_unary_rpc_method_handler(refuse)
-        case False, True:
-            return grpc.unary_stream_rpc_method_handler(refuse_stream)
-    return grpc.unary_unary_rpc_method_handler(refuse)
+    return grpc.stream_stream_rpc_method_handler(refuse)
 
 
 @asynccontextmanager

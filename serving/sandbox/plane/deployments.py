@@ -21,6 +21,7 @@ from .settings import DEFAULTS, health_of, kept_settings, settings_of, updated
 POLL_SECONDS = 0.1
 # A run that serves has one runner, from its first to its last moment.
 EPHEMERAL = {"ephemeral": True, "max_concurrency": 1, "min_concurrency": 0, "concurrency_buffer": 0, "keep_alive": 10**9}
+LONGEST_NAME = 200  # of an app, or of a file or folder in it: names of files are made of them, which end at 255 bytes
 TAIL_CHARACTERS = 3000  # an error travels in a gRPC trailer, which holds 8 KiB
 
 
@@ -139,6 +140,8 @@ class Deployments:
         environment = request.environment_name or from_name
         if not app.replace("-", "").replace("_", "").replace(".", "").isalnum():
             raise NotAllowed(f"app name '{app}': letters, digits, '-', '_' and '.' only")
+        if len(name.encode()) > LONGEST_NAME:
+            raise NotAllowed(f"app name '{app[:40]}...': {len(name.encode())} bytes; at most {LONGEST_NAME} pass")
         if environment != MAIN and not any(row["name"] == environment for row in self._state.environments(account.nickname)):
             raise NotFound(f"environment '{environment}' not found; create it with: fal environments create {environment}")
         live = self._state.alias(account.nickname, name)
@@ -184,6 +187,8 @@ def files_of(request: Any) -> tuple[tuple[str, str], ...]:
         path = PurePosixPath(file.relative_path)
         if path.is_absolute() or ".." in path.parts or not path.parts or not file.hash.isalnum():
             raise NotAllowed(f"app file '{file.relative_path}': only paths inside the app's folder can be uploaded")
+        if "\0" in file.relative_path or any(len(part.encode()) > LONGEST_NAME for part in path.parts):
+            raise NotAllowed(f"app file '{file.relative_path[:100]}': a name of it is longer than {LONGEST_NAME} bytes, or none")
     return tuple((file.hash, file.relative_path) for file in request.files)
 
 

@@ -41,9 +41,9 @@ class Visits:
         return self._sessions.knows_cookie(request.cookies.get(COOKIE, ""))
 
     def require(self, request: Request) -> None:
-        """Refused unless the request is of a session's own page, or carries the owner's key."""
+        """Refused unless the request is of a session's own page, or carries a key of the owner that may all that a session may."""
         account = self._gateway.account(request)
-        if account is not None and account.nickname == OWNER and account.may("read"):
+        if account is not None and account.nickname == OWNER and all(account.may(right) for right in RIGHTS):
             return
         self._require_own_page(request)
         if not self._sessions.knows(request.cookies.get(COOKIE, ""), request.headers.get(PAGE_HEADER, "")):

@@ -55,6 +55,6 @@ def test_a_title_stays_in_its_column(draft: Path, title: str) -> None:
     assert "".join(lines_of(title, font)).replace(" ", "").startswith("".join(lines).replace(" ", ""))
 
 
-def test_what_the_font_lacks_is_left_out() -> None:
+def test_what_the_font_lacks_is_written_otherwise_or_left_out() -> None:
     _, font = fitted("x")
-    assert printable("Größe 🦊 weich", font) == "Größe weich"
+    assert printable("Größe 🦊 “weich” – … é", font) == "Grosse “weich” - … e"

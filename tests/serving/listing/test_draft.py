@@ -21,8 +21,17 @@ from tests.serving.listing.material import TEXTS, bundle, dataset, drafted, eval
 
 def test_everything_is_there(draft: Path) -> None:
     names = set(files_in(draft))
-    assert {"listing.json", "index.html", "MODEL_CARD.md", "about.md", "llms.txt", "request.eml"} <= names
-    receipts = ("evaluation", "bundle", "dataset", "verdict", "release", "settings", "gallery")
+    assert {
+        "listing.json",
+        "index.html",
+        "MODEL_CARD.md",
+        "about.md",
+        "llms.txt",
+        "request.eml",
+        "thumbnail.png",
+        "social.png",
+    } <= names
+    receipts = ("evaluation", "bundle", "dataset", "verdict", "release", "settings", "gallery", "strengths")
     assert {name for name in names if name.startswith("receipts/")} == {f"receipts/{name}.json" for name in receipts}
     made = [name for name in names if name.startswith("examples/")]
     assert len(made) == 12 + 8 + 4 + 4 + 4  # pairs, their bases by the app, strengths; the evaluation's bases and real pictures

@@ -1,5 +1,6 @@
 """The page as people meet it: on a phone and a desk, in the dark and in the light, without a mouse, by a screen reader."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +14,7 @@ from tests.serving.listing.material import TEXTS, dataset, drafted, evaluation, 
 from tests.serving.listing.screenshots import taken
 
 AUDIT = Path(__file__).with_name("audit.js").read_text(encoding="utf-8")
-WINDOWS = [(390, 844), (1280, 900)]
+WINDOWS = [(320, 700), (390, 844), (1280, 900)]
 # Where the keyboard is: what has the focus, its name, and whether one sees it there (of a radio button: at its label).
 FOCUS = """() => {
   const at = document.activeElement, shown = at.type === "radio" ? at.nextElementSibling : at;
@@ -77,6 +78,24 @@ def test_nothing_is_in_anybodys_way(browser: Browser, file: Path, width: int, he
             assert page.evaluate(AUDIT) == []
         assert page.evaluate("document.documentElement.scrollWidth") == width
     assert complaints == []
+
+
+def test_dark_and_light_follow_the_reader(browser: Browser, draft: Path) -> None:
+    grounds = []
+    for scheme in ("light", "dark"):
+        with looking(browser, draft / "index.html", width=1280, height=900, scheme=scheme) as (page, _):
+            colour = page.evaluate("getComputedStyle(document.body).backgroundColor")
+            grounds.append(sum(int(part) for part in re.findall(r"\d+", colour)[:3]))
+    assert grounds[0] > 700
+    assert grounds[1] < 120
+
+
+def test_every_picture_is_there(desk: Page) -> None:
+    desk.evaluate("for (const image of document.images) image.loading = 'eager'")
+    desk.wait_for_function("[...document.images].every(image => image.complete)")
+    widths = desk.evaluate("[...document.images].map(image => image.naturalWidth)")
+    assert len(widths) > 20
+    assert 0 not in widths
 
 
 def test_the_audit_finds_what_it_is_for(browser: Browser, draft: Path, tmp_path: Path) -> None:

@@ -155,7 +155,9 @@ def test_card_has_the_front_matter_of_the_hub(draft: Path) -> None:
     assert data["pipeline_tag"] == "text-to-image"
     assert data["tags"][:1] == ["lora"]
     assert data["instance_prompt"] == "softclay"
-    assert [entry["output"]["url"] for entry in data["widget"]] == [e.output.file for e in listing_in(draft).examples]
+    assert [entry["output"]["url"] for entry in data["widget"]] == [
+        example.output.file for example in listing_in(draft).examples if example.role == "pair"
+    ]
     assert "base_model" not in data  # a folder is no id on the Hub
 
 
@@ -197,7 +199,9 @@ def test_bare_listing_renders(draft: Path) -> None:
     """No trigger, interval, base side, notices, health or date: what is not there is not claimed."""
     listing = listing_in(draft)
     bare = [example.model_copy(update={"base": None, "real": None}) for example in listing.examples[:1]]
-    measured = listing.facts.evaluation.model_copy(update={"interval": None, "better": None, "per_picture": ()})
+    measured = listing.facts.evaluation.model_copy(
+        update={"interval": None, "better": None, "per_picture": (), "champion": None, "measures": ()}
+    )
     licence = listing.licence.model_copy(update={"notices": (), "notice_lines": (), "display_lines": (), "duties": ()})
     listing = listing.model_copy(
         update={
@@ -236,3 +240,12 @@ def test_text_can_be_read_in(draft: Path, scheme: str) -> None:
     assert [
         (pair, contrast(*(colours[name] for name in pair))) for pair in pairs if contrast(*(colours[name] for name in pair)) < 4.5
     ] == []
+
+
+def test_tables_of_the_card_have_the_same_cells_in_each_row(draft: Path) -> None:
+    card = re.sub(r"(?ms)^(`{3,}).*?^\1$", "", (draft / "MODEL_CARD.md").read_text(encoding="utf-8"))
+    tables = [block.splitlines() for block in re.findall(r"(?m)(?:^\|.*\|$\n?)+", card)]
+    assert len(tables) >= 6
+    assert [rows[0] for rows in tables if len({len(re.split(r"(?<!\\)\|", row)) for row in rows}) != 1] == []
+    assert all(set(rows[1]) <= set("|-") for rows in tables)
+    assert "strength 0.5 |" in card

@@ -140,7 +140,10 @@ def test_a_first_release_that_fails_stays_and_is_said_to_have_failed(
     assert "not rolled back" in found.text
     assert states(registry) == {"a": "live"}
     assert found.live["evidence"]["probation"]["state"] == "failed"
-    assert not on_probation(found.live)
+    assert on_probation(found.live)
+    lines = registry.journal()
+    assert look(found.live, platform, registry) == found  # as long as it is live, and nothing is written again
+    assert registry.journal() == lines
 
 
 def test_a_platform_without_a_record_leaves_the_health_to_judge_by(row: Row, platform: MemoryPlatform, registry: Registry) -> None:

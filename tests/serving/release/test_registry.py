@@ -165,6 +165,16 @@ def test_the_first_broken_line_is_named(registry: Registry, statement: str, mess
         registry.verify_journal()
 
 
+def test_a_row_that_was_changed_past_the_journal_is_not_written_on(registry: Registry) -> None:
+    row = in_state(registry, "live")
+    past_the_journal(registry, "UPDATE releases SET revision = 'x'")
+    lines = registry.journal()
+    with pytest.raises(JournalBroken, match="is not what journal line 3 says") as broken:
+        registry.advance(row["id"], "retired")
+    assert broken.value.exit_code == 2
+    assert registry.journal() == lines
+
+
 def test_a_forged_line_with_a_fitting_hash_breaks_the_next_one(registry: Registry) -> None:
     in_state(registry, "retired")
     forged = {**registry.journal()[1], "at": "2020"}

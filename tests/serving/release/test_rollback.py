@@ -115,6 +115,22 @@ def test_the_package_that_was_rolled_back_is_deployed_again_on_purpose_only(
     assert back(platform, registry)["id"] == rows["b"]["id"]
 
 
+def test_a_deliberate_try_that_failed_is_no_leave_to_deploy_it_again(
+    rows: dict[str, Row], make_package: MakePackage, platform: MemoryPlatform, registry: Registry
+) -> None:
+    back(platform, registry)
+    platform.broken["c", "candidate"] = {"units": "9"}
+    with pytest.raises(SmokeFailed):
+        publish(make_package, "c", platform, registry, again=True)
+    platform.broken.clear()
+    with pytest.raises(RolledBack, match=r"too green.*--again"):
+        publish(make_package, "c", platform, registry)
+    assert platform.on_main("toy") == "b"
+    publish(make_package, "c", platform, registry, again=True)
+    publish(make_package, "a", platform, registry)
+    assert publish(make_package, "c", platform, registry)["state"] == "live"  # it was live again, and was not rolled back since
+
+
 def test_a_former_release_that_fails_its_smoke_test_does_not_stay(
     rows: dict[str, Row], platform: MemoryPlatform, registry: Registry
 ) -> None:
@@ -191,3 +207,27 @@ def test_an_unfinished_deploy_is_given_up_first(
     assert back(platform, registry, to=rows["a"]["id"])["state"] == "live"
     assert states(registry) == {"a": "live", "b": "retired", "c": "failed"}
     assert platform.on_main("toy") == "a"
+
+
+def test_a_revision_that_the_platform_has_lost_is_refused_before_anything_is_touched(
+    rows: dict[str, Row], platform: MemoryPlatform, registry: Registry
+) -> None:
+    platform.delete_revision(rows["b"]["revision"])
+    lines = registry.journal()
+    with pytest.raises(NoWayBack, match=rf"{rows['b']['revision']} .* is gone from memory: publish it again"):
+        back(platform, registry)
+    assert registry.journal() == lines
+    assert back(platform, registry, to=rows["a"]["id"])["id"] == rows["a"]["id"]
+
+
+def test_a_platform_that_lost_everything_in_the_middle_of_a_rollback_does_not_keep_the_app_from_being_published(
+    rows: dict[str, Row], make_package: MakePackage, platform: MemoryPlatform, registry: Registry
+) -> None:
+    registry.advance(rows["c"]["id"], "live", rollback={"to": rows["b"]["id"], "reason": "too green", "state": "retired"})
+    platform.packages.clear()
+    platform.aliases.clear()
+    with pytest.raises(NoWayBack, match="is gone from memory"):
+        publish(make_package, "c", platform, registry)
+    publish(make_package, "c", platform, registry)
+    assert states(registry) == {"a": "retired", "b": "retired", "c": "live"}
+    assert platform.on_main("toy") == "c"

@@ -63,6 +63,7 @@ def test_the_request_is_sent_as_it_is_given(tmp_path: Path) -> None:
     [
         (b"", False),
         (b"HTTP/1.1 200", False),
+        (b"HTTP/1.1 600 Odd\r\nContent-Length: 0\r\n\r\n", False),
         (b"\x16\x03\x01 not http at all\r\n\r\n", False),
         (b"HTTP/1.1 200 OK\r\nx: " + b"h" * (LARGEST_BLOCK + 1), False),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nab", True),
