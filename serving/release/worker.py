@@ -77,11 +77,19 @@ def _explain(error: BaseException) -> dict[str, Any]:
     chain = list(_causes(error))
     deploying = isinstance(error, verbs.DeployRefused)
     kind = next((kind for kind in map(_kind, chain) if kind), None)
-    said = (str(one).strip() for one in chain if not isinstance(one, verbs.DeployRefused))
+    said = (_said(one) for one in chain if not isinstance(one, verbs.DeployRefused))
     text = next(filter(None, said), repr(chain[-1])).splitlines()[0]
     if deploying and kind in (None, "missing"):
         kind = "shared" if "shared" in text.lower() else "deploy"
     return {"kind": kind or "fault", "text": " ".join(text.split()), "tail": tail}
+
+
+def _said(error: BaseException) -> str:
+    """Its own words; of a gRPC error those of the platform, since as a string it is a table that begins with its class."""
+    import grpc
+
+    details = error.details() if isinstance(error, grpc.RpcError) and isinstance(error, grpc.Call) else None
+    return (details or str(error)).strip()
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

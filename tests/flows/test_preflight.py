@@ -15,6 +15,7 @@ from flows.job import Job
 from flows.job_file import load_job, parse_job
 from serving.release.errors import SharedRefused
 from serving.release.package import _seal, load_package
+from serving.release.refusals import failure
 from serving.release.registry import Registry, sqlite_url
 from serving.release.signature import sign
 from tests.serving.release.memory_platform import MemoryPlatform
@@ -122,6 +123,10 @@ def test_shared_mode_refused_leaves_the_mail_to_send(
         assert (refused.value.tail, refused.value.exit_code) == (("a line",), 5)
     (mail,) = (home / "outbox").iterdir()
     assert "account          memory" in mail.read_text()
+    said = failure("shared", "account 'memory' may not", (), what="deploy", target="fal", log=home)
+    assert isinstance(said, SharedRefused)
+    preflight.write_mail(job(), VERDICT, "memory", said)
+    assert "refused shared mode in deploy: account 'memory' may not\n" in mail.read_text().replace("=\n", "")
 
 
 def test_the_newest_package_of_the_app_is_looked_at(package: Path, home: Path) -> None:

@@ -48,6 +48,8 @@ def test_an_app_is_listed_opened_replaced_and_taken_away(sandbox: FalPlatform, s
     assert [found.revision for found in sandbox.revisions("listed", None)] == [second.revision]
     assert sandbox.alias("listed", None) is None
     assert sandbox.call("listed", PROMPT).status == 404
+    with pytest.raises(PlatformError, match=rf"set_revision listed: (?!<).*{first.revision}"):  # the platform's words
+        sandbox.set_revision("listed", first.revision, None)
     with pytest.raises(PlatformError, match="there is no app 'listed' in main"):
         sandbox.set_auth("listed", "private", None)
 

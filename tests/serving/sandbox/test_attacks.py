@@ -112,12 +112,13 @@ def test_a_body_of_another_form_is_refused_in_a_line(owner: Deployer, place: str
     ],
 )
 def test_app_files_that_no_folder_takes_are_refused_in_a_line(owner: Deployer, home: Path, path: str, told: str) -> None:
-    before = set((home / "sandbox" / "stages").iterdir())
+    before = set((home / "sandbox").glob("stages/*"))
     uploaded = owner.upload({"plain_app.py": b"", path: b""})
-    request = proto.RegisterApplicationRequest(application_name="odd", entrypoint="plain_app:Plain.run_local", files=uploaded)
+    named = {"application_name": "odd", "entrypoint": "plain_app:Plain.run_local", "deployment_strategy": proto.ROLLING}
+    request = proto.RegisterApplicationRequest(files=uploaded, **named)
     with pytest.raises(grpc.RpcError, match=told):
         list(owner.stub.RegisterApplication(request, metadata=owner.metadata))
-    assert set((home / "sandbox" / "stages").iterdir()) == before
+    assert set((home / "sandbox").glob("stages/*")) == before
 
 
 def test_a_name_that_no_file_can_have_is_refused(owner: Deployer) -> None:

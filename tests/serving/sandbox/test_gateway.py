@@ -42,7 +42,6 @@ def caller(sandbox: Running) -> Iterator[httpx.Client]:
         ("public", "nobody", 200),
         ("public", "unknown key", 401),
         ("absent", "caller", 404),
-        ("absent", "nobody", 401),
     ],
 )
 @pytest.mark.parametrize("prefix", ["", "/queue"])
