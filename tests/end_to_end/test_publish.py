@@ -128,7 +128,7 @@ def test_other_texts_make_another_page_and_no_call(published: object, lorasmith:
     from serving.sandbox.control import ledger
 
     before = len(ledger(home))
-    made = lorasmith("listing", str(changed("listing", {"title": "Another Title"})))
+    made = lorasmith("listing", "draft", str(changed("listing", {"title": "Another Title"})))
     assert made.returncode == 0, made.stderr[-3000:]
     assert f"= {'gallery':<11} found" in made.stderr
     assert f"✓ {'listing':<11} done" in made.stderr

@@ -17,7 +17,7 @@ with prefect_ready():
     both = [subprocess.Popen([sys.executable, "-c", os.environ["RUN"], sys.argv[1]], env=environment) for _ in range(2)]
     print(*sorted(each.wait(120) for each in both))
 """
-RUN = """
+RUN = r"""
 import os, pathlib, sys, time
 from flows.turns import deploy_turn
 log, held = pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[1]).with_name("held")
