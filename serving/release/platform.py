@@ -18,6 +18,8 @@ from serving.release.refusals import failure, secret_values
 Strategy = Literal["rolling", "recreate"]
 Auth = Literal["private", "public", "shared"]
 Caller = Literal["owner", "caller", "wrong"]
+_READS: Final = frozenset({"whoami", "clock", "alias", "apps", "revisions", "environments", "secrets", "requests"})
+_READ_SECONDS: Final = 45.0
 _BASE_ENVIRONMENT: Final = ("PATH", "HOME", "LANG")
 
 
@@ -267,6 +269,14 @@ class FalPlatform:
         return base64.b64decode(self._ask("fetch", url=url))
 
     def _ask(self, verb: str, *, timeout: float = 120.0, **arguments: Any) -> Any:
+        if verb not in _READS:
+            return self._asked(verb, timeout, arguments)
+        try:
+            return self._asked(verb, _READ_SECONDS, arguments)
+        except PlatformTimeout:  # a look changes nothing: a connection that fell silent is given up, and another one asked
+            return self._asked(verb, timeout, arguments)
+
+    def _asked(self, verb: str, timeout: float, arguments: Mapping[str, Any]) -> Any:
         with self._lock:
             if self._kept is None:
                 self._kept = self._start(Path("/"))

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -219,3 +220,34 @@ def wait_until(condition: Callable[[], bool], seconds: float = 20) -> None:
     while not condition():
         assert time.monotonic() < deadline, "waited too long"
         time.sleep(0.02)
+
+
+class Told:
+    """A worker that answers with what it was given, or is silent."""
+
+    def __init__(self, reply: dict[str, Any] | None) -> None:
+        self.reply = reply
+        self.asked: list[str] = []
+
+    def ask(self, request: dict[str, Any], *, timeout: float) -> dict[str, Any]:
+        self.asked.append(request["verb"])
+        if self.reply is None:
+            raise TimeoutError
+        return self.reply
+
+    def close(self) -> None:
+        return
+
+
+def test_a_look_that_finds_a_silent_connection_is_made_once_more_and_a_change_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    platform = FalPlatform(name="sandbox", env={}, caller_key=None, logs=tmp_path)
+    workers = [Told(None), Told({"value": None}), Told(None)]
+    left = iter(workers)
+    monkeypatch.setattr(platform, "_start", lambda _: next(left))
+    assert platform.alias("toy", None) is None
+    platform.close()
+    with pytest.raises(PlatformTimeout):
+        platform.set_revision("toy", "r", None)
+    assert [worker.asked for worker in workers] == [["alias"], ["alias"], ["set_revision"]]
