@@ -1,8 +1,14 @@
 """How the suite is shared by processes (`-n 2`): a file stays together, and so do the end-to-end tests, which share a publish."""
 
+import signal
+import threading
 from typing import Any
 
 import pytest
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN and threading.current_thread() is threading.main_thread():
+    # Started in the background of a shell: children would inherit that Ctrl-C is ignored, and tests press it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(optionalhook=True)

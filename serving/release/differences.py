@@ -170,14 +170,15 @@ def _unrecorded(view: View, main: Alias) -> Iterator[Difference]:
 
 def _left_over(view: View) -> Iterator[Difference]:
     unfinished = any(row["state"] in _UNFINISHED for row in view.rows)
+    ended = [row for row in view.rows if row["state"] not in _UNFINISHED]
     if view.candidate is not None and not view.rows:
         said = f"revision {view.candidate.revision} is of no release on record"
         yield _made(view, "orphan", "candidate", None, said, "leave it to whoever deployed it, or run fal apps delete", "report")
-    elif view.candidate is not None and view.live is not None and view.live["candidate_revision"] == view.candidate.revision:
-        said = "the candidate of what is live still answers"
+    elif view.candidate is not None and any(row["candidate_revision"] == view.candidate.revision for row in ended):
+        said = "the candidate of a release that is through still answers"
         yield _made(view, "candidate", "candidate", None, said, "lorasmith gc deletes that name", "notice")
     elif view.candidate is not None and not unfinished:
-        said = f"revision {view.candidate.revision} of a release that has ended still answers"
+        said = f"revision {view.candidate.revision} of no release on record still answers"
         yield _made(view, "candidate_left", "candidate", view.latest, said, "delete that name", "safe")
     old = unneeded_revisions(view)
     if view.rows and old:

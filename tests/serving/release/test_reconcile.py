@@ -194,6 +194,15 @@ def test_a_candidate_that_was_left_over_is_removed(world: World) -> None:
     in_order(world)
 
 
+def test_after_a_rollback_nothing_is_left_to_mend(world: World) -> None:
+    """The candidate's name of the release that was left is a notice: who watches the exit code is not woken by it."""
+    world.publish("a")
+    world.publish("b")
+    world.roll_back()
+    assert [(one.kind, one.place) for one in world.seen() if one.place == "candidate"] == [("candidate", "candidate")]
+    assert world.kinds() == []
+
+
 def test_a_release_whose_process_died_is_given_up_only_when_asked(world: World) -> None:
     first = world.publish("a")
     world.killed(11, lambda: world.publish("b"))
