@@ -6,12 +6,13 @@ killed, or of a server that lost its memory, would never be given back: it is ta
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 
 from prefect import get_client
 from prefect.client.schemas.actions import GlobalConcurrencyLimitUpdate
 from prefect.concurrency.asyncio import ConcurrencySlotAcquisitionError
 from prefect.concurrency.sync import concurrency
+from prefect.exceptions import ObjectAlreadyExists
 
 from flows.targets import Target
 
@@ -29,7 +30,8 @@ def deploy_turn(
     busy: whether the registry knows of a deploy of this app that is under way.
     """
     name = f"lorasmith-deploy-{target}-{app}"
-    with get_client(sync_client=True) as client:
+    # Two runs may make it at the same moment; either will do.
+    with get_client(sync_client=True) as client, suppress(ObjectAlreadyExists):
         client.upsert_global_concurrency_limit_by_name(name, 1)
     deadline, told = time.monotonic() + wait, False
     with ExitStack() as turn:

@@ -30,6 +30,7 @@ class Canaries:
             "FAL_KEY": f"{key}:{self.word}",
             "LORASMITH_SMOKE_KEY": f"{key[::-1]}:{self.word}",
             "HF_TOKEN": f"hf_{self.word}",
+            "NO_PROXY": "127.0.0.1",  # Prefect's command line would look for its own server behind the proxy
             "HTTPS_PROXY": f"http://ada:{quote(self.word, safe='')}@127.0.0.1:9",
             "LORASMITH_C2PA_KEY": f"-----BEGIN PRIVATE KEY-----\n{self.word}\n-----END PRIVATE KEY-----\n",
             "PGPASSWORD": self.word,
