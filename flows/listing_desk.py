@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -37,6 +38,9 @@ class Laid:
 
 
 def desk(home: Path, target: str, app: str) -> Path:
+    """Where the copy of an app's listing lies; JobError for what is no name of an app, and could be a way elsewhere."""
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", app):
+        raise JobError(f"app: got {app!r}; give the name of an app, as `lorasmith status` shows it")
     return home / "listings" / target / app
 
 

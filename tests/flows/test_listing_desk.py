@@ -158,6 +158,7 @@ def test_commands(tmp_path: Path, place: Path, monkeypatch: pytest.MonkeyPatch) 
     for arguments, says in (
         (("diff", "clay"), "no earlier listing"),
         (("lint", "none"), "no listing is there"),
+        (("lint", "../../etc"), "give the name of an app"),
         (("mark", "clay", "x"), "say sent"),
     ):
         result = ran(*arguments)
