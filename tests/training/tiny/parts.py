@@ -84,8 +84,12 @@ def _unclipped(scheduler: type[Any]) -> dict[str, bool]:
 
 
 def clip_tokenizer() -> CLIPTokenizer:
-    vocabulary, merges = _learnt_bpe(CLIPTokenizer(), ["<|startoftext|>", "<|endoftext|>"], end_of_word_suffix="</w>")
-    return CLIPTokenizer(vocab=vocabulary, merges=merges, model_max_length=77)
+    specials = ["<|startoftext|>", "<|endoftext|>"]
+    vocabulary, merges = _learnt_bpe(CLIPTokenizer(), specials, end_of_word_suffix="</w>")
+    # Tokens that end a word are numbered as a hash map has them, and ties among merges go by those numbers: both in an order of ours.
+    tokens = [*specials, *sorted(vocabulary.keys() - set(specials))]
+    numbered = {token: number for number, token in enumerate(tokens)}
+    return CLIPTokenizer(vocab=numbered, merges=sorted(merges, key=lambda pair: (len("".join(pair)), pair)), model_max_length=77)
 
 
 def qwen_tokenizer(kind: type[Qwen2Tokenizer] = Qwen2Tokenizer, **options: Any) -> Any:
@@ -110,7 +114,10 @@ def t5_tokenizer() -> T5Tokenizer:
     trainer = UnigramTrainer(vocab_size=200, special_tokens=["<pad>", "</s>", "<unk>"], unk_token="<unk>", show_progress=False)
     blank.backend_tokenizer.train_from_iterator(_CORPUS, trainer)
     model = json.loads(blank.backend_tokenizer.to_str())["model"]
-    return T5Tokenizer(vocab=[(piece, score) for piece, score in model["vocab"]], model_max_length=512)
+    specials, learnt = model["vocab"][:3], model["vocab"][3:]
+    # Its sums are over a hash map: pieces and scores differ in their last digits and order from one process to the next.
+    pieces = sorted((piece, round(score, 6)) for piece, score in learnt)
+    return T5Tokenizer(vocab=[*((piece, score) for piece, score in specials), *pieces], model_max_length=512)
 
 
 def gemma_tokenizer(*texts: str) -> GemmaTokenizer:
