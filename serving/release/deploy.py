@@ -74,16 +74,17 @@ def publish_package(
         row = at.row()
         if row is not None and row["state"] == "live" and _still_live(at, row):
             progress(f"release {row['id']} of {app!r} is live already: nothing to do")
-            return at.row() or row
+            return _clear_candidate(at, at.row() or row)
         if row is not None and not again:
             _require_not_rolled_back(row)
         row = _begin(at, verdict_hash)
         try:
             _require_not_failing(at, row)
-            return _main(at, _candidate(at, row))
+            return _clear_candidate(at, _main(at, _candidate(at, row)))
         except ENDING as error:
             evidence = error.evidence if isinstance(error, RolloutFailed) else {}
-            registry.advance(row["id"], "failed", lease=lease, **{**evidence, "reason": str(error), "log": list(error.tail)})
+            said = {"reason": str(error), "log": list(error.tail)}
+            _clear_candidate(at, registry.advance(row["id"], "failed", lease=lease, **{**evidence, **said}))
             raise
 
 
@@ -195,6 +196,20 @@ def _main(at: _Deploy, row: Row) -> Row:
         _try_set_back(at, error)
         raise
     at.progress(f"release {row['id']} of {at.app!r} is live as revision {row['revision']}")
+    return row
+
+
+def _clear_candidate(at: _Deploy, row: Row) -> Row:
+    """Take the candidate's name away once its release has ended: runners that it keeps warm would go on costing.
+
+    What can not be done now is no fault of the release: reconcile names it, and gc does it.
+    """
+    try:
+        found = at.platform.alias(at.app, CANDIDATE)
+        if found is not None and found.revision == row["candidate_revision"]:
+            at.platform.delete(at.app, CANDIDATE)
+    except PlatformError as trouble:
+        at.progress(f"the candidate of {at.app!r} still answers, lorasmith gc takes it away: {trouble}")
     return row
 
 

@@ -195,10 +195,17 @@ def test_a_candidate_that_was_left_over_is_removed(world: World) -> None:
 
 
 def test_after_a_rollback_nothing_is_left_to_mend(world: World) -> None:
-    """The candidate's name of the release that was left is a notice: who watches the exit code is not woken by it."""
     world.publish("a")
     world.publish("b")
     world.roll_back()
+    assert [one for one in world.seen() if one.place == "candidate"] == []
+    assert world.kinds() == []
+
+
+def test_the_name_of_a_candidate_that_is_through_is_a_notice(world: World) -> None:
+    """A deploy that was killed as it tidied up left it: who watches the exit code is not woken by it."""
+    row = world.publish("a")
+    world.platform.aliases["toy", "candidate"] = row["candidate_revision"]
     assert [(one.kind, one.place) for one in world.seen() if one.place == "candidate"] == [("candidate", "candidate")]
     assert world.kinds() == []
 

@@ -204,7 +204,7 @@ def test_on_the_sandbox_the_whole_life_of_an_app_from_release_to_takedown(
     assert "same_package" in kinds()
     done, _ = repair(sandbox, registry, "aged", agreed=lambda one: True, progress=lambda line: None)
     assert [one.kind for one in done if one.place == "main"] == ["same_package", "not_shared"]
-    assert kinds() == ["candidate"]
+    assert kinds() == []
     live = registry.live("aged", "sandbox")
     assert live is not None
     assert live["revision"] == by_hand.revision
