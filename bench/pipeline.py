@@ -92,13 +92,13 @@ def lorasmith(arguments: list[str], environment: Mapping[str, str]) -> "subproce
 @contextmanager
 def prefect_server(home: Path, environment: Mapping[str, str]) -> Iterator[str]:
     """A Prefect server on a free port of loopback, up before the clock starts."""
-    from tests.end_to_end.prefect_server import free_port, wait_for
+    from flows.orchestrator import environment as prefect_environment
+    from tests.operations.prefect import free_port, wait_for
 
     port, log = free_port(), home / "prefect-server.log"
-    command = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
+    command, shell = [sys.executable, "-m", "prefect", "server", "start"], prefect_environment(environment, home / "server", port)
     with log.open("wb") as output:
-        quiet = {"PREFECT_HOME": str(home / "server"), "PREFECT_SERVER_ANALYTICS_ENABLED": "false"}
-        process = subprocess.Popen(command, stdout=output, stderr=output, env=dict(environment) | quiet, start_new_session=True)
+        process = subprocess.Popen(command, stdout=output, stderr=output, env=shell, start_new_session=True)
     try:
         wait_for(f"http://127.0.0.1:{port}/api/health", process, log)
         yield f"http://127.0.0.1:{port}/api"

@@ -12,8 +12,9 @@ from flows.errors import GateRejected
 from flows.home import home
 from flows.job import Job
 from flows.progress import bar
-from flows.steps import SOURCE, told, training_inputs, write_config
+from flows.steps import SOURCE, told, train_adapter, training_inputs, write_config
 from flows.store import SEAL, Artefact, digest, file_digest, make, tree_digest
+from flows.targets import Target
 
 if TYPE_CHECKING:
     from training.gate import GateDecision
@@ -31,12 +32,16 @@ def require_pictures(job: Job) -> None:
         )
 
 
+def adapter_of(job: Job, dataset: Artefact, licences: Artefact, target: Target) -> Artefact:
+    """The job's adapter, taken over or trained; `target` is where a machine is rented for that."""
+    return adopt_adapter(job, dataset, licences) if job.adapter else train_adapter(job, dataset, licences, target)
+
+
 @task(name="adopt-adapter", cache_policy=NO_CACHE)
 def adopt_adapter(job: Job, dataset: Artefact, licences: Artefact) -> Artefact:
     """The job's adapter file as what a training leaves; refused where its keys or shapes are not the base's."""
     assert job.adapter
-    file = Path(job.adapter.path)
-    inputs = training_inputs(job, dataset, licences) | {"adapter": file_digest(file), "name": file.name}
+    file, inputs = job.adapter.file, adapter_inputs(job, dataset, licences)
     work = home() / "work" / digest(inputs)[:16]
 
     def adopt(out: Path) -> None:
@@ -48,6 +53,15 @@ def adopt_adapter(job: Job, dataset: Artefact, licences: Artefact) -> Artefact:
             launch_trainer([*arguments, "--events", str(events)], events=events, log=work / "adopt.log", bar=progress)
 
     return told("adapter", make(home(), "adapter", inputs, adopt))
+
+
+def adapter_inputs(job: Job, dataset: Artefact, licences: Artefact) -> dict[str, Any]:
+    """What decides the adapter of a job, trained or taken over."""
+    inputs = training_inputs(job, dataset, licences)
+    if job.adapter is None:
+        return inputs
+    file = job.adapter.file
+    return inputs | {"adapter": file_digest(file), "name": file.name}
 
 
 @task(name="seal-bundle", cache_policy=NO_CACHE)

@@ -23,7 +23,7 @@ def champion_of(job: Job, adapter: Artefact, target: Target) -> Artefact | None:
     package = _live_package(job, target)
     if package is None:
         return None
-    bundle = _released_from(package)
+    bundle = released_from(package)
     if bundle is None:
         if not job.gate.beat_champion:
             return None
@@ -34,8 +34,14 @@ def champion_of(job: Job, adapter: Artefact, target: Target) -> Artefact | None:
     live = json.loads((bundle.path / "manifest.json").read_text())
     if live["tensors_sha256"] != tensors_sha256(adapter.path / "adapter.safetensors"):  # the metadata differ: one is sealed
         return bundle
-    former = _inputs(bundle.path.parent).get("champion")
+    former = made_from(bundle.path.parent).get("champion")
     return _bundle(home() / "store" / "bundle" / former) if former else None
+
+
+def live_bundle(job: Job, target: Target) -> Artefact | None:
+    """The bundle of what is live for the job's app; None where nothing is live, or its bundle is not on this disk."""
+    package = _live_package(job, target)
+    return released_from(package) if package else None
 
 
 def _live_package(job: Job, target: Target) -> str | None:
@@ -46,15 +52,19 @@ def _live_package(job: Job, target: Target) -> str | None:
     return row["package"] if row else None
 
 
-def _released_from(package: str) -> Artefact | None:
+def released_from(package: str) -> Artefact | None:
     """The bundle that a package was built from, by what its inputs say."""
-    packages = (home() / "store" / "package").glob(f"*/{CONTENT}/package.json")
-    built = [path.parent.parent for path in packages if json.loads(path.read_text())["hash"] == package]
-    wanted = {_inputs(folder)["bundle"] for folder in built}
+    wanted = {made_from(folder)["bundle"] for folder in built(package)}
     for manifest in sorted((home() / "store" / "bundle").glob(f"*/{CONTENT}/manifest.json")):
         if file_digest(manifest) in wanted:
             return _bundle(manifest.parent.parent)
     return None
+
+
+def built(package: str) -> list[Path]:
+    """The artefacts on this disk that are the package of this hash."""
+    packages = (home() / "store" / "package").glob(f"*/{CONTENT}/package.json")
+    return [path.parent.parent for path in packages if json.loads(path.read_text())["hash"] == package]
 
 
 def _bundle(folder: Path) -> Artefact | None:
@@ -63,7 +73,7 @@ def _bundle(folder: Path) -> Artefact | None:
     return Artefact(kind="bundle", key=folder.name, path=folder / CONTENT, found=True)
 
 
-def _inputs(folder: Path) -> dict[str, Any]:
+def made_from(folder: Path) -> dict[str, Any]:
     """What a sealed artefact was made from."""
     inputs: dict[str, Any] = json.loads((folder / SEAL).read_text())["inputs"]
     return inputs

@@ -8,25 +8,29 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from flows import gpus
 from flows.errors import StepFailed
+from flows.placing import processes_for
 from flows.progress import Bar, say
 
 GRACE_SECONDS = 8.0
-NOT_HANDED_ON = ("FAL_", "LORASMITH_SMOKE", "LORASMITH_REGISTRY", "LORASMITH_C2PA")
+ACCELERATE = Path(__file__).resolve().parent / "deployments" / "accelerate"
+NOT_HANDED_ON = ("FAL_", "LORASMITH_SMOKE", "LORASMITH_REGISTRY", "LORASMITH_C2PA", "PREFECT_API_AUTH", "PREFECT_SERVER_API_AUTH")
 
 
-def launch_trainer(arguments: Sequence[str], *, events: Path, log: Path, bar: Bar) -> None:
-    """Run `training.run` through accelerate. StepFailed carries its one line and its exit code; nothing of it survives us."""
-    command = [
-        *(sys.executable, "-m", "flows.reaper", str(GRACE_SECONDS)),
-        *(sys.executable, "-m", "accelerate.commands.launch", "--quiet", "--num_processes", "1", "--num_machines", "1"),
-        *("--mixed_precision", "no", "--dynamo_backend", "no", *cpu_flag(), "-m", "training.run"),
-        *arguments,
-    ]
+def launch_trainer(arguments: Sequence[str], *, events: Path, log: Path, bar: Bar, pictures: int = 1) -> None:
+    """Run `training.run` through accelerate. StepFailed carries its one line and its exit code; nothing of it survives us.
+
+    pictures: of a step, which the GPUs may share; with one, one GPU does it all.
+    """
+    devices = gpus.seen()
+    processes = processes_for(gpus.at_most(os.environ, len(devices)), pictures)
     events.unlink(missing_ok=True)
     events.touch()
-    with log.open("ab") as output, events.open(encoding="utf-8") as reader:
-        child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=output, stderr=output, env=child_environment())
+    command = command_of(arguments, processes, cpu=not devices)
+    with gpus.held(devices, processes) as held, log.open("ab") as output, events.open(encoding="utf-8") as reader:
+        env = {**child_environment(), **held.environment}
+        child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=output, stderr=output, env=env, pass_fds=held.locks)
         assert child.stdin
         try:
             while True:
@@ -42,13 +46,19 @@ def launch_trainer(arguments: Sequence[str], *, events: Path, log: Path, bar: Ba
         raise failure(events, log, code)
 
 
-def cpu_flag() -> tuple[str, ...]:
-    """--cpu where no accelerator is to be had, without importing torch here."""
-    return () if any(Path("/dev").glob("nvidia[0-9]*")) else ("--cpu",)
+def command_of(arguments: Sequence[str], processes: int, *, cpu: bool) -> list[str]:
+    """The trainer in `processes` processes of one machine, as flows/deployments/accelerate has it."""
+    return [
+        *(sys.executable, "-m", "flows.reaper", str(GRACE_SECONDS)),
+        *(sys.executable, "-m", "accelerate.commands.launch", "--quiet"),
+        *("--config_file", str(ACCELERATE / ("one.yaml" if processes == 1 else "many.yaml"))),
+        *("--num_processes", str(processes), *(("--cpu",) if cpu else ()), "-m", "training.run"),
+        *arguments,
+    ]
 
 
 def child_environment() -> Mapping[str, str]:
-    """Ours, less keys and the registry's password: no child of ours needs them. Modules in the caller's folder are not ours."""
+    """Ours, less keys and passwords: no child of ours needs them. Modules in the caller's folder are not ours."""
     root = str(Path(__file__).resolve().parent.parent)
     paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
     kept = {name: value for name, value in os.environ.items() if not name.startswith(NOT_HANDED_ON)}
@@ -78,7 +88,8 @@ def show(event: Mapping[str, Any], bar: Bar) -> None:
     stage = f"({event.get('stage', '')})"
     if event.get("event") == "step":
         loss = f" loss {event['loss']:.4f}" if event.get("loss") is not None else ""
-        bar.update(event.get("step", 0), event.get("total"), note=f"{stage}{loss}")
+        speed = f", {event['steps_per_second']:.3g} steps/s" if event.get("steps_per_second") else ""
+        bar.update(event.get("step", 0), event.get("total"), note=f"{stage}{loss}{speed}")
     elif event.get("event") == "warning":
         say(f"! train       {event.get('message', '')}")
     elif event.get("event") == "stage":

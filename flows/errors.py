@@ -5,9 +5,13 @@ FlowError
 ├── BadKey              a key that is missing, loose, broken or of another kind (2)
 ├── LicenceBlocked      the gate said no (3)
 ├── GateRejected        the adapter is not good enough (4)
+├── HubFailed           the Hugging Face Hub can not be asked, or refuses (5)
+├── NotApproved         a person said no, or has not said anything yet (4)
 ├── NotReady            what a deploy needs is not there, found before anything costs (the code of the first finding)
 └── StepFailed          a child process ended badly (its own code)
 """
+
+from pathlib import Path
 
 
 class FlowError(ValueError):
@@ -28,6 +32,15 @@ class LicenceBlocked(FlowError):
 
 class GateRejected(FlowError):
     exit_code = 4
+    bundle: Path | None = None  # the evaluation that was judged, where it came to that
+
+
+class NotApproved(FlowError):
+    exit_code = 4
+
+
+class HubFailed(FlowError):
+    exit_code = 5
 
 
 class NotReady(FlowError):

@@ -6,7 +6,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 
+from flows.approving import Approvals
+from flows.hub import ADAPTER, HubTarget
+from flows.placing import Compute
+from flows.retraining import Retrain
 from flows.rollout import Rollout
+from flows.thresholds import Thresholds
 from training.config import CLIP, DINO, Recipe
 
 HUB_REF = re.compile(r"^(?:hf://)?(?P<repo>[A-Za-z0-9][\w.-]*/[\w.-]+)(?:@(?P<revision>[\w./-]+))?$")
@@ -38,9 +43,9 @@ def absolute_folder(path: str) -> str:
 
 
 def absolute_file(path: str) -> str:
-    if Path(path).is_absolute():
+    if Path(path).is_absolute() or ADAPTER.fullmatch(path):
         return path
-    raise ValueError("must be the absolute path of a .safetensors file")
+    raise ValueError("must be the absolute path of a .safetensors file, or hf://owner/name@revision")
 
 
 def hub_or_absolute_path(path: str) -> str:
@@ -160,7 +165,7 @@ class Training(Recipe):
     steps: int = Field(1500, ge=1, le=100_000, description="Optimizer steps")
     batch_size: int = Field(1, ge=1, le=256, description="Pictures a step, over all processes and parts")
     rank: int = Field(16, ge=1, le=128, description="Rank of the adapter's matrices")
-    alpha: float = Field(16, gt=0, le=4096, description="Strength of the adapter: alpha / rank")
+    alpha: float = Field(16.0, gt=0, le=4096, description="Strength of the adapter: alpha / rank")
     learning_rate: float = Field(1e-4, gt=0, le=1, description="At the end of the warm-up")
 
 
@@ -247,7 +252,7 @@ class Listing(Part):
         None, gt=0, description="Price asked for one billable unit; without it what is recommended, where a cost can be reckoned"
     )
     traffic: Annotated[tuple[Volume, Volume, Volume], AfterValidator(ascending)] = Field(
-        (20, 300, 5000), description="Requests a day that you expect at least, in the middle and at most, for the price advice"
+        (20.0, 300.0, 5000.0), description="Requests a day that you expect at least, in the middle and at most, for the price advice"
     )
     images_per_request: float = Field(1.0, ge=1, le=64, description="Images that a request asks for on average")
     margin: float = Field(0.3, ge=0, lt=0.9, description="Share of the price that shall be left over at middle traffic")
@@ -289,9 +294,18 @@ class Adapter(Part):
     """An adapter that was trained elsewhere; a path alone will do where its header and the job say the rest."""
 
     path: Annotated[str, AfterValidator(absolute_file)] = Field(
-        description="LoRA as .safetensors in the keys of diffusers, kohya or ComfyUI"
+        description="LoRA as .safetensors in the keys of diffusers, kohya or ComfyUI; a file, or hf://owner/name@revision/file"
     )
     license: str | None = Field(None, description="own where you made it, or an SPDX id with the text beside the file as LICENSE")
+
+    @property
+    def file(self) -> Path:
+        """The file on this disk; what lies on the Hub is brought to the Hub's cache first."""
+        if not self.path.startswith("hf://"):
+            return Path(self.path)
+        from flows.hub import adapter_file
+
+        return adapter_file(self.path)
 
 
 class Job(Part):
@@ -307,12 +321,22 @@ class Job(Part):
         default_factory=dict, description="Fields of publisher.yaml: revenue, territories, registrations, waivers"
     )
     training: Training = Training()
+    compute: Compute = Field(
+        "auto",
+        description="Where training runs: here, pool (a GPU worker of Prefect), or fal:MACHINE; auto is pool where a worker runs "
+        "the flow, else here",
+        examples=["fal:GPU-H100"],
+    )
     inference: Inference = Inference()
     serving: Serving
     listing: Listing
     evaluation: Evaluation = Evaluation()
     gate: Gate = Gate()
     rollout: Rollout = Rollout()
+    monitor: Thresholds = Thresholds()
+    retrain: Retrain = Retrain()
+    approvals: Approvals = Approvals()
+    hub: HubTarget | None = Field(None, description="Bring the adapter to the Hugging Face Hub too, once its release is live")
     budget_usd: float | None = Field(
         None, gt=0, description="What a deploy and its tests may cost by the forecast; one that would cost more is not begun"
     )

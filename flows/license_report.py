@@ -5,17 +5,11 @@ from typing import Any
 from prefect import flow, task
 from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
-from prefect.events import emit_event
 
-from flows import recheck, rights
-from flows.drift_text import as_markdown
+from flows import license_files, recheck, rights
 from flows.errors import FlowError
-from flows.home import home
 from flows.job import Job
-from flows.records import write_json
 from flows.targets import Target
-
-RE_REVIEW = "lorasmith.release.re-review"
 
 
 @task(name="check-now", cache_policy=NO_CACHE)
@@ -38,16 +32,21 @@ def license_report(
     bases: list[str] | None = None,
     publisher: dict[str, Any] | None = None,
 ) -> list[dict[str, Any]]:
-    """The given job, or every live release and each of `bases`: verdict now, what changed since it was accepted, and the report."""
-    asked = [("", check_now(job))] if job else list(recheck.every(target, bases or [], publisher or {}))
-    rows = [row for _, row in asked if isinstance(row, dict)]
-    faults = [f"{name}: {error}" for name, error in asked if not isinstance(error, dict)]
-    for row in rows:
-        if row["state"] == "re-review":
-            name = row["app"] or row["base"]
-            emit_event(RE_REVIEW, resource={"prefect.resource.id": f"lorasmith.app.{name}"}, payload=row)
-    create_markdown_artifact(as_markdown(rows), key="license-report-live")
-    write_json(home() / "license-report.json", {"releases": rows, "faults": faults})
-    if faults:
-        raise FlowError(f"{len(faults)} of {len(asked)} could not be checked: {'; '.join(faults)}")
-    return rows
+    """The given job, or every live release and each of `bases`: verdict now, what changed since it was accepted, and the report.
+
+    Without parameters also the bases that were asked about before. Files in HOME/reports/licenses and an artifact each time;
+    events only where the report says something else than the last one. FlowError at the end where something was not checked.
+    """
+    if job:
+        found = license_files.checked_rows([check_now(job)], {})
+    else:
+        found = license_files.checked(target, bases or [], publisher or {})
+        license_files.keep(found)
+    create_markdown_artifact(
+        license_files.page(found), key="license-report-live", description=str(license_files.folder() / "report.html")
+    )
+    if found.faults:
+        raise FlowError(
+            f"{len(found.faults)} of {len(found.rows) + len(found.faults)} could not be checked: {'; '.join(found.faults)}"
+        )
+    return [dict(row) for row in found.rows]

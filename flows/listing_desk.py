@@ -37,6 +37,18 @@ class Laid:
     ignored: tuple[str, ...]
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Marked:
+    """How far a listing is, by the author's last mark; "draft" without any. stale: marked for another package than the page's."""
+
+    app: str
+    target: str
+    state: State | Literal["draft"]
+    at: str | None
+    note: str
+    stale: bool
+
+
 def desk(home: Path, target: str, app: str) -> Path:
     """Where the copy of an app's listing lies; JobError for what is no name of an app, and could be a way elsewhere."""
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", app):
@@ -155,6 +167,24 @@ def marks(place: Path) -> list[dict[str, str]]:
     """Oldest first."""
     path = place / MARKS
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line] if path.is_file() else []
+
+
+def marks_of(home: Path) -> tuple[Marked, ...]:
+    """One for each drafted listing, by target and app; what can not be read is left out, so that a status never fails of it."""
+    found = []
+    for file in sorted((home / "listings").glob("*/*/listing.json")):
+        place = file.parent
+        if place.name.startswith("."):
+            continue
+        try:
+            package = json.loads(file.read_text(encoding="utf-8"))["release"]["package"]
+            last: dict[str, Any] = (marks(place) or [{}])[-1]
+            state, at, note = last.get("state", "draft"), last.get("at"), last.get("note", "")
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            continue
+        stale = bool(last) and last.get("package") != package
+        found.append(Marked(app=place.name, target=place.parent.name, state=state, at=at, note=note, stale=stale))
+    return tuple(found)
 
 
 def require(place: Path) -> None:

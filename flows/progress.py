@@ -2,12 +2,17 @@
 
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Protocol
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+_log: ContextVar[Path | None] = ContextVar("log", default=None)
 
 
 class Bar(Protocol):
@@ -18,25 +23,47 @@ class Bar(Protocol):
 
 class RichBar:
     def __init__(self, progress: Progress, name: str) -> None:
-        self.progress, self.name = progress, name
+        self.progress, self.name, self.done = progress, name, 0.0
         self.task = progress.add_task(name, total=None)
 
     def update(self, done: float, total: float | None = None, note: str = "") -> None:
+        if done < self.done:  # another stage, with a speed and an end of its own
+            self.progress.reset(self.task, total=total)
+        self.done = done
         self.progress.update(self.task, completed=done, total=total, description=f"{self.name} {note}".rstrip())
 
 
 class LineBar:
     """A line when the share done has grown by a tenth, at most one in two seconds: readable in a log."""
 
-    def __init__(self, console: Console, name: str) -> None:
-        self.console, self.name, self.last, self.share, self.note = console, name, time.monotonic(), 0.0, ""
+    def __init__(self, console: Console, name: str, clock: Callable[[], float] = time.monotonic) -> None:
+        self.console, self.name, self.clock = console, name, clock
+        self.last, self.share, self.note = clock(), 0.0, ""
+        self.begun = (self.last, 0.0)  # of this stage: when, and what was done already
 
     def update(self, done: float, total: float | None = None, note: str = "") -> None:
-        share = done / total if total else 0.0
+        now, share = self.clock(), done / total if total else 0.0
+        if share < self.share or not self.begun[1] <= done:
+            self.begun, self.share = (now, done), share
         fresh = share - self.share >= 0.1 or (not total and note != self.note)
-        if fresh and time.monotonic() - self.last >= 2:
-            self.last, self.share, self.note = time.monotonic(), share, note
-            self.console.print(f"  {self.name} {note} {f'{share:.0%}' if total else ''}".rstrip(), highlight=False)
+        if fresh and now - self.last >= 2:
+            self.last, self.share, self.note = now, share, note
+            said = f"{share:.0%}{self.left(now, done, total)}" if total else ""
+            self.console.print(f"  {self.name} {note} {said}".rstrip(), highlight=False, markup=False)
+
+    def left(self, now: float, done: float, total: float) -> str:
+        """How long the rest of this stage takes at the speed so far."""
+        begun, before = self.begun
+        if done <= before or done >= total or now <= begun:
+            return ""
+        return f", {duration((now - begun) / (done - before) * (total - done))} left"
+
+
+def duration(seconds: float) -> str:
+    """4:05, or 1:04:05."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
 def console() -> Console:
@@ -63,5 +90,18 @@ def bar(name: str) -> Iterator[Bar]:
 
 
 def say(line: str) -> None:
-    """One event, one line, on standard error."""
+    """One event, one line, on standard error, and in the log of the run that it is of."""
     console().print(line, highlight=False, markup=False)
+    if (log := _log.get()) is not None:
+        with suppress(OSError), log.open("a", encoding="utf-8") as file:  # a disk that is full keeps no run from its end
+            file.write(f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} {line}\n")
+
+
+@contextmanager
+def said_in(log: Path) -> Iterator[None]:
+    """Keep the lines that are said inside, with their time, in a file too."""
+    token = _log.set(log)
+    try:
+        yield
+    finally:
+        _log.reset(token)

@@ -4,8 +4,12 @@ from typing import Any, Literal
 
 from prefect import flow
 
-from flows import adapter_steps, listing_steps, steps
+from flows import adapter_steps, listing_steps, pool_training, run_book, steps, views
+from flows.app_turn import app_turn
+from flows.asking import price_in, require_approval
+from flows.hub_steps import share_adapter
 from flows.job import Job
+from flows.progress import say
 from flows.records import Stopwatch, record_run
 from flows.retirement import require_not_retired
 from flows.targets import Target
@@ -21,6 +25,18 @@ def publish(job: Job, target: Target = "sandbox", until: Until = "listing", agai
     """
     if until in ("deploy", "listing"):
         require_not_retired(job.serving.app, target)
+    with app_turn(target, job.serving.app, progress=say):
+        return published(job, target, until, again)
+
+
+def published(job: Job, target: Target, until: Until = "listing", again: bool = False) -> dict[str, Any]:
+    """The same for a flow that has the app's turn already."""
+    with run_book.entry(job.name, job.serving.app, target) as run:
+        return run_of(run, job, target, until, again)
+
+
+def run_of(run: str, job: Job, target: Target, until: Until, again: bool) -> dict[str, Any]:
+    """All steps up to `until`; what is there already is found."""
     watch = Stopwatch()
     with watch("licences"):
         licences = steps.check_licences(job)
@@ -28,11 +44,12 @@ def publish(job: Job, target: Target = "sandbox", until: Until = "listing", agai
         adapter_steps.require_pictures(job)
         dataset = steps.prepare_dataset(job, licences)
     with watch("train"):
-        adapter = (adapter_steps.adopt_adapter if job.adapter else steps.train_adapter)(job, dataset, licences)
+        pool_training.train_on_pool(job, dataset, licences, target)  # where a pool has the GPUs; the steps then find its work
+        adapter = adapter_steps.adapter_of(job, dataset, licences, target)
     with watch("evaluate"):
         bundle = steps.evaluate_adapter(job, dataset, adapter, licences, target)
     with watch("gate"):
-        decision = steps.gate_adapter(job, bundle)
+        decision = steps.gate_adapter(job, bundle, deploys=until in ("deploy", "listing"))
         bundle = adapter_steps.seal_bundle(job, bundle, licences, decision)
     if until == "gate":
         return {"bundle": str(bundle.path)}
@@ -40,6 +57,7 @@ def publish(job: Job, target: Target = "sandbox", until: Until = "listing", agai
         package = steps.package_app(job, bundle, licences)
     if until == "package":
         return {"package": str(package.path)}
+    require_approval(job, package, decision, bundle, licences, target, job.listing.price_usd)
     with watch("deploy"):
         release = steps.deploy_app(job, package, bundle, licences, target, again=again)
     if until == "deploy":
@@ -47,5 +65,8 @@ def publish(job: Job, target: Target = "sandbox", until: Until = "listing", agai
     with watch("listing"):
         gallery = listing_steps.draw_gallery(job, release, package, dataset, bundle, target)
         draft = listing_steps.draft_listing(job, release, package, dataset, bundle, licences, gallery)
+        require_approval(job, package, decision, bundle, licences, target, price_in(draft.path))
         listing = listing_steps.lay_out_listing(draft, release["app"], target)
-    return record_run(job, release, bundle, licences, listing, watch.seconds)
+    done = record_run(job, release, bundle, licences, listing, watch.seconds, run=run)
+    views.run_summary(done)
+    return done | {"hub": share_adapter(job, bundle, licences, job.hub, target)} if job.hub else done

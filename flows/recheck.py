@@ -60,12 +60,14 @@ def base_again(base: str, publisher: Mapping[str, Any]) -> dict[str, Any]:
     from licenses.check import check
     from licenses.publisher import load_publisher
 
-    profile = load_publisher(publisher)
-    verdict = check(base, publisher=profile, trust=rights.trust_for(profile), keep=home() / rights.EVIDENCE).as_json()
     file = _watched(base)
-    seen = json.loads(file.read_text()) if file.is_file() else {"base": base, "accepted": verdict["hash"]}
+    before = json.loads(file.read_text()) if file.is_file() else {}
+    who = dict(publisher or before.get("publisher", {}))  # a scheduled check has none of its own
+    profile = load_publisher(who)
+    verdict = check(base, publisher=profile, trust=rights.trust_for(profile), keep=home() / rights.EVIDENCE).as_json()
+    seen = before or {"base": base, "accepted": verdict["hash"]}
     row = _row(verdict, accepted=seen["accepted"])
-    write_json(file, seen | {"latest": verdict["hash"]})
+    write_json(file, seen | {"latest": verdict["hash"], "publisher": who})
     waits = [change["text"] for change in row["changes"] if change["level"] in ("error", "warning")]
     return {"app": None, "target": None, **row, "waits_for": waits}
 
@@ -89,7 +91,7 @@ def accept(name: str, target: Target, *, by: str, reason: str) -> str:
         review = release["evidence"].get("review", {}) if release else {}
         if release is None or not review.get("needed"):
             raise JobError(f"{name} on {target}: nothing of it waits for a review; lorasmith license drift shows what does")
-        kept = _kept(review["verdict"])
+        kept = verdict_kept(review["verdict"])
         if kept is None or not rights.is_allowed(json.loads(kept.read_text())):
             text = f"{name} on {target}: its licences bar it now, which nobody can accept"
             raise LicenceBlocked(
@@ -148,7 +150,7 @@ def as_row(verdict: Mapping[str, Any], kept: Artefact, *, changes: list[dict[str
 def _row(verdict: dict[str, Any], *, accepted: str) -> dict[str, Any]:
     from licenses import drift
 
-    before = _kept(accepted)
+    before = verdict_kept(accepted)
     kept = rights.keep_report(verdict)
     if before is None:
         changes = [] if accepted == verdict["hash"] else [LOST | {"node": verdict["base"]}]
@@ -159,10 +161,16 @@ def _row(verdict: dict[str, Any], *, accepted: str) -> dict[str, Any]:
     return as_row(verdict, kept, changes=changes, state=state)
 
 
-def _kept(hash: str) -> Path | None:
+def verdict_kept(hash: str) -> Path | None:
     """verdict.json of the verdict with this hash, the earliest that is kept."""
     folders = sorted((home() / "store" / "verdict").glob("*/content/verdict.json"), key=lambda path: path.stat().st_mtime)
     return next((path for path in folders if json.loads(path.read_text())["hash"] == hash), None)
+
+
+def watched_bases() -> list[str]:
+    """Bases that were asked about before, by name; a folder that is gone has been given up."""
+    kept = [json.loads(file.read_text())["base"] for file in (home() / "bases").glob("*.json")]
+    return sorted(base for base in kept if not base.startswith(("/", ".")) or Path(base).exists())
 
 
 def _watched(base: str) -> Path:

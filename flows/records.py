@@ -36,13 +36,16 @@ def record_run(
     licences: Artefact,
     listing: Artefact,
     seconds: Mapping[str, float],
+    *,
+    run: str | None = None,
 ) -> dict[str, Any]:
-    """Write and return `last_run` as contracts have it: found work counts too."""
+    """Write and return `last_run` as contracts have it: found work counts too. run: its id, where the book has it already."""
+    identity = run or f"{job.name}-{uuid.uuid4().hex[:8]}"
     evaluation = json.loads((bundle.path / "evaluation.json").read_text())
     gallery = json.loads((listing.path / "summary.json").read_text())
     called = calls_of(release["evidence"])
-    run = {
-        "run": f"{job.name}-{uuid.uuid4().hex[:8]}",
+    done = {
+        "run": identity,
         "app": release["app"],
         "revision": release["revision"],
         "unit": job.serving.billing_unit,
@@ -61,9 +64,10 @@ def record_run(
     }
     folder = home() / "runs"
     folder.mkdir(exist_ok=True)
-    write_json(folder / f"{run['run']}.json", run)
-    write_json(folder / "last.json", run)
-    return run
+    path = folder / f"{identity}.json"
+    write_json(path, (json.loads(path.read_text()) if path.is_file() else {}) | done)
+    write_json(folder / "last.json", done)
+    return done
 
 
 def calls_of(evidence: Mapping[str, Any]) -> list[Mapping[str, int]]:

@@ -57,7 +57,7 @@ def adapter_of(job: Job) -> "Adapter | None":
     from licenses.adapter import Adapter
     from training.metadata import metadata_of
 
-    path = Path(job.adapter.path)
+    path = job.adapter.file
     return Adapter(path=path, license=job.adapter.license, metadata=metadata_of(path))
 
 

@@ -2,10 +2,10 @@
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,22 +13,26 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 from pydantic_core import to_jsonable_python
 
-from flows import papers, preflight, rights, rollout, turns, views
+from flows import hub, papers, preflight, rights, rollout, turns, views
 from flows.acceleration import accelerated, require_possible
 from flows.champion import champion_of
 from flows.compute import launch_trainer
 from flows.datasets import inputs_of, options_of, source_of, waste_of
+from flows.errors import GateRejected
 from flows.gating import require_accepted
 from flows.home import home
 from flows.job import Job
+from flows.placing import Remote, place
 from flows.progress import bar, say
 from flows.settings import app_settings, require_usable
 from flows.signing import sign_package, signers
 from flows.sizing import needs_of, require_machine
 from flows.store import Artefact, digest, file_digest, make, tree_digest
 from flows.targets import Target, at_present, keep_job, open_platform, registry_url
+from flows.training_cost import book_deploy, booking
 
 if TYPE_CHECKING:
+    from training.config import DatasetOptions
     from training.gate import GateDecision
 
 SOURCE = Path(__file__).resolve().parent.parent
@@ -45,6 +49,8 @@ def check_licences(job: Job) -> Artefact:
     kept = rights.keep_report(verdict)
     views.license_report(kept.path)
     rights.require_allowed(verdict)
+    if job.hub:
+        hub.require_distributable(job, verdict)
     papers.require_fulfilled(job, verdict)
     return told("licences", kept)
 
@@ -54,10 +60,7 @@ def prepare_dataset(job: Job, licences: Artefact) -> Artefact:
     """Pictures and captions through the gate, into a manifest."""
     from training.data.prepare import prepare
 
-    source = source_of(job, revision_of("dataset", licences))
-    options = options_of(job, base_revision(job, licences))
-    if job.adapter:  # nothing is trained: without a folder of their own, all pictures are held out
-        options = replace(options, held_out=ALL if isinstance(options.held_out, int) else options.held_out, minimum=0)
+    source, options = dataset_of(job, licences)
     inputs = inputs_of(source, options, SOURCE / "training" / "data")
     with bar("dataset") as progress:
         made = make(
@@ -70,30 +73,45 @@ def prepare_dataset(job: Job, licences: Artefact) -> Artefact:
 
 
 @task(name="train-adapter", cache_policy=NO_CACHE)
-def train_adapter(job: Job, dataset: Artefact, licences: Artefact) -> Artefact:
-    """LoRA training in a child process; a killed run goes on from its last checkpoint."""
-    return told("adapter", trained(job, dataset, licences, training_inputs(job, dataset, licences)))
+def train_adapter(job: Job, dataset: Artefact, licences: Artefact, target: Target) -> Artefact:
+    """LoRA training in a child process, or on a machine of the target; a killed run goes on from its last checkpoint."""
+    return told("adapter", trained(job, dataset, licences, training_inputs(job, dataset, licences), target))
 
 
-def twin_of(job: Job, dataset: Artefact, adapter: Artefact, licences: Artefact) -> Artefact | None:
+def twin_of(job: Job, dataset: Artefact, adapter: Artefact, licences: Artefact, target: Target) -> Artefact | None:
     """A second training of the same recipe, which says what difference is chance; None where trainings repeat bit for bit."""
+    inputs = twin_inputs(job, dataset, adapter, licences)
+    return told("twin", trained(job, dataset, licences, inputs, target)) if inputs else None
+
+
+def twin_inputs(job: Job, dataset: Artefact, adapter: Artefact, licences: Artefact) -> dict[str, Any] | None:
+    """What decides the second training; None where none is needed."""
     record = json.loads((adapter.path / "training.json").read_text())
     if record.get("repeats", True) or not job.gate.beat_champion or job.gate.noise_floor is not None:
         return None
-    return told("twin", trained(job, dataset, licences, training_inputs(job, dataset, licences) | {"twin": 1}))
+    return training_inputs(job, dataset, licences) | {"twin": 1}
 
 
-def trained(job: Job, dataset: Artefact, licences: Artefact, inputs: dict[str, Any]) -> Artefact:
+def trained(job: Job, dataset: Artefact, licences: Artefact, inputs: dict[str, Any], target: Target) -> Artefact:
     """The adapter of these inputs, found or trained."""
     work = home() / "work" / digest(inputs)[:16]
 
     def train(out: Path) -> None:
         work.mkdir(parents=True, exist_ok=True)
         write_config(job, dataset, licences, work / "config.json")
-        with bar("train") as progress:
+        with bar("train") as progress, booking(job, "train"):
+            if isinstance(chosen := place(job.compute, deployed=False), Remote):
+                from flows.remote_training import Rented, train_remotely
+
+                rented = Rented(target=target, machine=chosen.machine, key=digest(inputs))
+                given = {"config": work / "config.json", "dataset": dataset.path, "verdict": licences.path}
+                train_remotely(job, rented, **given, out=out, work=work, bar=progress)
+                return
             arguments = ["train", "--config", str(work / "config.json"), "--out", str(out), "--work", str(work)]
             events = work / "train.jsonl"
-            launch_trainer([*arguments, "--events", str(events)], events=events, log=work / "train.log", bar=progress)
+            arguments += ["--events", str(events)]
+            pictures = job.training.batch_size
+            launch_trainer(arguments, events=events, log=work / "train.log", bar=progress, pictures=pictures)
 
     return make(home(), "adapter", inputs, train)
 
@@ -101,24 +119,16 @@ def trained(job: Job, dataset: Artefact, licences: Artefact, inputs: dict[str, A
 @task(name="evaluate-adapter", cache_policy=NO_CACHE)
 def evaluate_adapter(job: Job, dataset: Artefact, adapter: Artefact, licences: Artefact, target: Target) -> Artefact:
     """Losses and pictures of base, live adapter and new adapter; the result is the whole AdapterBundle."""
-    from training.scores import fingerprint
-
     champion = champion_of(job, adapter, target)
-    twin = twin_of(job, dataset, adapter, licences) if champion else None
+    twin = twin_of(job, dataset, adapter, licences, target) if champion else None
     others = {name: other for name, other in (("champion", champion), ("twin", twin)) if other}
-    inputs = {
-        "adapter": adapter.key,
-        **{name: other.key for name, other in others.items()},
-        "inference": job.inference.model_dump(),
-        "scorers": {name: fingerprint(ref) for name, ref in job.evaluation.model_dump().items()},
-        "code": tree_digest(SOURCE / "training", "*.py"),
-    }
+    inputs = evaluation_inputs(job, adapter.key, {name: other.key for name, other in others.items()})
     work = home() / "work" / digest(inputs)[:16]
 
     def evaluate(out: Path) -> None:
         work.mkdir(parents=True, exist_ok=True)
         write_config(job, dataset, licences, work / "config.json")
-        with bar("evaluate") as progress:
+        with bar("evaluate") as progress, booking(job, "evaluate"):
             arguments = ["evaluate", "--config", str(work / "config.json"), "--adapter", str(adapter.path), "--out", str(out)]
             for name, other in others.items():
                 arguments += [f"--{name}", str(other.path)]
@@ -132,10 +142,18 @@ def evaluate_adapter(job: Job, dataset: Artefact, adapter: Artefact, licences: A
 
 
 @task(name="gate-adapter", cache_policy=NO_CACHE)
-def gate_adapter(job: Job, bundle: Artefact) -> "GateDecision":
-    """GateRejected, with the failed checks as sentences, unless the adapter is better than its base and than what is live."""
+def gate_adapter(job: Job, bundle: Artefact, *, deploys: bool = True) -> "GateDecision":
+    """GateRejected, with the failed checks as sentences, unless the adapter is better than its base and than what is live.
+
+    What only a person can judge goes on to the question before a deploy, where the job has it asked and there is a deploy.
+    """
     evaluation = json.loads((bundle.path / "evaluation.json").read_text())
-    return require_accepted(job.gate, evaluation, adopted=job.adapter is not None)
+    asks = deploys and job.approvals.gate_review
+    try:
+        return require_accepted(job.gate, evaluation, adopted=job.adapter is not None, asks=asks)
+    except GateRejected as rejected:
+        rejected.bundle = bundle.path
+        raise
 
 
 @task(name="package-app", cache_policy=NO_CACHE)
@@ -202,6 +220,8 @@ def deploy_app(
             open_platform(target) as platform,
             preflight.passed(job, package.path, verdict, registry, platform),
         ):
+            if before is None or before["state"] != "live":
+                book_deploy(job, target)
             release = publish_package(
                 package.path,
                 platform=platform,
@@ -221,6 +241,14 @@ def deploy_app(
     views.endpoint_link(release)
     say(f"{'=' if was_live else '✓'} release     {release['app']} revision {release['revision']}")
     return release
+
+
+def dataset_of(job: Job, licences: Artefact) -> "tuple[Path | str, DatasetOptions]":
+    """Where the job's pictures are, and how they are judged."""
+    options = options_of(job, base_revision(job, licences))
+    if job.adapter:  # nothing is trained: without a folder of their own, all pictures are held out
+        options = replace(options, held_out=ALL if isinstance(options.held_out, int) else options.held_out, minimum=0)
+    return source_of(job, revision_of("dataset", licences)), options
 
 
 def with_report(prepare: Callable[[], object], out: Path) -> None:
@@ -247,11 +275,28 @@ def told(name: str, artefact: Artefact) -> Artefact:
 
 def training_inputs(job: Job, dataset: Artefact, licences: Artefact) -> dict[str, Any]:
     """What decides the adapter's weights: pictures, base, recipe and the training code."""
+    return {"dataset": json.loads((dataset.path / "manifest.json").read_text())["hash"], **recipe_inputs(job, licences)}
+
+
+def recipe_inputs(job: Job, licences: Artefact) -> dict[str, Any]:
+    """The same without the pictures."""
     return {
-        "dataset": json.loads((dataset.path / "manifest.json").read_text())["hash"],
         "base": base_digest(job.base.folder) if job.base.folder else [job.base.repo, base_revision(job, licences)],
         "recipe": job.training.model_dump(),
         "trigger": job.dataset.trigger,
+        "code": tree_digest(SOURCE / "training", "*.py"),
+    }
+
+
+def evaluation_inputs(job: Job, adapter: str, others: Mapping[str, str]) -> dict[str, Any]:
+    """What decides an evaluation: the keys of the adapter and of those it is compared with, how it is drawn and who judges."""
+    from training.scores import fingerprint
+
+    return {
+        "adapter": adapter,
+        **others,
+        "inference": job.inference.model_dump(),
+        "scorers": {name: fingerprint(ref) for name, ref in job.evaluation.model_dump().items()},
         "code": tree_digest(SOURCE / "training", "*.py"),
     }
 
@@ -260,7 +305,14 @@ def base_digest(folder: Path) -> str:
     """sha256 over what the base computes with: an edit of its README is for the licence check, not for the training."""
     from training.base_files import deciding_files
 
-    return digest({name: file_digest(path) for name, path in deciding_files(folder).items()})
+    files = deciding_files(folder)
+    return digest({name: known_digest(path, path.stat().st_size, path.stat().st_mtime_ns) for name, path in files.items()})
+
+
+@cache
+def known_digest(path: Path, _size: int, _changed: int) -> str:
+    """sha256 of a large file, read once a process while it stays as it is."""
+    return file_digest(path)
 
 
 def write_config(job: Job, dataset: Artefact, licences: Artefact, path: Path) -> None:

@@ -54,6 +54,12 @@ def make(home: Path, kind: str, inputs: Mapping[str, Any], build: Callable[[Path
     return replace(artefact, found=False)
 
 
+def find(home: Path, kind: str, key: str) -> Artefact | None:
+    """The finished artefact of this key, None where there is none or where it was changed."""
+    path = home / "store" / kind / key
+    return Artefact(kind=kind, key=key, path=path / CONTENT, found=True) if is_sound(path) else None
+
+
 def verify(path: Path) -> None:
     """Raise FlowError that names the first file whose content is not what was sealed, or that was not there then."""
     sealed: dict[str, str] = json.loads((path / SEAL).read_text())["files"]

@@ -71,6 +71,15 @@ def job_released_with(release: Mapping[str, Any]) -> Job | None:
     return parse_job(json.loads(file.read_text()), source=str(file)) if file.is_file() else None
 
 
+def kept_job(release: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The same as it was written then, fields that came since left out; that of the app where none of the release is kept."""
+    for file in (_released_with(release), job_file(release["app"], release["target"])):
+        if file.is_file():
+            kept: dict[str, Any] = json.loads(file.read_text())
+            return kept
+    return None
+
+
 def _released_with(release: Mapping[str, Any]) -> Path:
     folder = job_file(release["app"], release["target"]).parent / "releases"
     folder.mkdir(exist_ok=True)

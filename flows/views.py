@@ -7,6 +7,8 @@ from typing import Any
 
 from prefect.artifacts import create_image_artifact, create_link_artifact, create_markdown_artifact, create_table_artifact
 
+from flows.run_summary import rows_of
+
 
 def license_report(folder: Path) -> None:
     create_markdown_artifact((folder / "report.md").read_text(), key="license-report", description=f"{folder}/report.html")
@@ -34,3 +36,13 @@ def sample_grid(bundle: Path) -> None:
 
 def endpoint_link(release: Mapping[str, Any]) -> None:
     create_link_artifact(release["urls"]["run"], link_text=f"{release['app']} {release['revision']}", key="endpoint")
+
+
+def run_summary(run: Mapping[str, Any]) -> None:
+    """What the command line says at the end of a run."""
+    rows = rows_of(run) | {
+        "seconds": ", ".join(f"{step} {seconds:g}" for step, seconds in run["seconds"].items()),
+        "record": f"lorasmith runs show {run['run']}",
+    }
+    table = "\n".join(["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows.items())])
+    create_markdown_artifact(table, key="run-summary", description=f"{run['app']} {run['revision']}")

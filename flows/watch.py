@@ -5,9 +5,10 @@ from typing import Any
 
 from prefect import flow
 from prefect.artifacts import create_markdown_artifact
-from prefect.events import emit_event
 
+from flows.answering import kept_up
 from flows.errors import FlowError
+from flows.events import emit
 from flows.progress import say
 from flows.rollback import each_on_probation
 from flows.targets import Target
@@ -16,7 +17,12 @@ from serving.release.probation import Watched
 
 @flow(name="watch")
 def watch(target: Target | None = None) -> list[dict[str, Any]]:
-    """One look at every release on probation; a row each. Raises at the end where one failed and could not be mended."""
+    """One look at every release on probation; a row each. Raises at the end where one failed and could not be mended.
+
+    Questions to a person whose time is over are answered with no, and runs whose question has an answer go on.
+    """
+    for line in kept_up():
+        say(line)
     rows, faults = [], []
     for release, look in each_on_probation(target, say):
         try:
@@ -49,10 +55,6 @@ def row_of(release: Mapping[str, Any], found: Watched) -> dict[str, Any]:
 def tell(release: Mapping[str, Any], found: Watched) -> None:
     """A Prefect event and an artifact; the journal is what counts."""
     row = row_of(release, found)
-    emit_event(
-        event=f"lorasmith.release.{found.state.replace(' ', '-')}",
-        resource={"prefect.resource.id": f"lorasmith.app.{release['target']}.{release['app']}"},
-        payload=row,
-    )
+    emit(f"lorasmith.release.{found.state.replace(' ', '-')}", f"lorasmith.app.{release['target']}.{release['app']}", row)
     facts = "\n".join(f"- {name}: {value}" for name, value in row.items())
     create_markdown_artifact(f"# {release['app']} on {release['target']}: {found.state}\n\n{facts}\n", key="watch")

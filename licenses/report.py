@@ -13,9 +13,9 @@ from licenses.headline import USE_NAMES, one_line, waiver_lines, without_waivers
 from licenses.reading import MEANINGS, Asset, Cell, Group, Reading, read
 
 if TYPE_CHECKING:
-    from jinja2 import Template
+    from jinja2 import Environment
 
-__all__ = ["NOT_ADVICE", "USE_NAMES", "html", "markdown", "one_line", "waiver_lines"]
+__all__ = ["NOT_ADVICE", "USE_NAMES", "environment", "html", "markdown", "md", "one_line", "waiver_lines"]
 
 NOT_ADVICE = "Not legal advice: evidence and public facts, weighed by rules that block what they do not know."
 COLUMNS = {
@@ -38,11 +38,11 @@ def markdown(verdict: Mapping[str, Any]) -> str:
     reading = read(verdict)
     return "\n".join(
         [
-            f"# Licence report: {_md(verdict['base'])}",
+            f"# Licence report: {md(verdict['base'])}",
             "",
-            f"**{reading.sign} {reading.answer}**, {PAID}. {_md(without_waivers(verdict))}",
+            f"**{reading.sign} {reading.answer}**, {PAID}. {md(without_waivers(verdict))}",
             "",
-            f"As of {_md(verdict['as_of'])}, by the facts of {load().as_of}, verdict `{verdict['hash']}`. {NOT_ADVICE}",
+            f"As of {md(verdict['as_of'])}, by the facts of {load().as_of}, verdict `{verdict['hash']}`. {NOT_ADVICE}",
             *_section("Waivers", [*waiver_lines(verdict), *reading.notes]),
             *("", "## Who may do what", "", *_matrix(reading), "", f"{LEGEND}."),
             *("", "## What stands against it", *(_groups(reading.against) or ["", NOTHING])),
@@ -66,7 +66,8 @@ def html(verdict: Mapping[str, Any]) -> str:
     """The whole verdict as one page that loads nothing from elsewhere and runs no script."""
     from markupsafe import Markup
 
-    return _page().render(
+    page = environment().get_template("report.html")
+    return page.render(
         verdict=LATER | dict(verdict),
         reading=read(verdict),
         line=without_waivers(verdict),
@@ -85,7 +86,8 @@ def html(verdict: Mapping[str, Any]) -> str:
 
 
 @cache
-def _page() -> "Template":
+def environment() -> "Environment":
+    """Where the pages of this room are rendered: everything is escaped, and nothing may be left out unseen."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
@@ -98,7 +100,7 @@ def _page() -> "Template":
         finalize=_inert,
     )
     environment.filters |= {"short": _short, "said_uses": said_uses, "begun": _begun}
-    return environment.get_template("report.html")
+    return environment
 
 
 def _inert(value: Any) -> Any:
@@ -127,49 +129,49 @@ def _matrix(reading: Reading) -> list[str]:
 
 
 def _cell(cell: Cell) -> str:
-    return f"{cell.letter} {_md(cell.verdict)}{' (waived)' if cell.waived else ''}"
+    return f"{cell.letter} {md(cell.verdict)}{' (waived)' if cell.waived else ''}"
 
 
 def _named(asset: Asset) -> str:
-    return f"{_md(asset.id)} ({_md(asset.role)}{', gated' if asset.gated else ''})"
+    return f"{md(asset.id)} ({md(asset.role)}{', gated' if asset.gated else ''})"
 
 
 def _of_license(asset: Asset) -> str:
-    at = f", at {_md(_short(asset.revision))}" if asset.revision else ""
-    return f"{_md(asset.licence)} (told by: {_md(asset.told)}){at}"
+    at = f", at {md(_short(asset.revision))}" if asset.revision else ""
+    return f"{md(asset.licence)} (told by: {md(asset.told)}){at}"
 
 
 def _groups(groups: Iterable[Group]) -> list[str]:
     """Each asset with its reasons, a list item a reason and its quote below."""
-    return [line for group in groups for line in ("", f"### {_md(group.name)}", "", *_reasons(group))]
+    return [line for group in groups for line in ("", f"### {md(group.name)}", "", *_reasons(group))]
 
 
 def _reasons(group: Group) -> list[str]:
     lines: list[str] = []
     for one in group.said:
-        source = [_md(one.section), _md(one.file), _code(f"sha256 {one.sha256}") if one.sha256 else ""]
+        source = [md(one.section), md(one.file), _code(f"sha256 {one.sha256}") if one.sha256 else ""]
         source += [_code(f"sha256 of the known text {one.known_text}")] if one.known_text else []
-        told = ", ".join([*(part for part in source if part), f"confidence {_md(one.confidence)}"])
-        lines.append(f"- {'Against' if one.against else 'For'} {said_uses(one.uses)}: {_code(one.code)} {_md(one.text)}")
-        lines += [f"  > {_md(one.quote)}", ""] if one.quote else []
-        lines += [f"  - {told}", *([f"  - To do: {_md(one.remedy)}"] if one.against else [])]
+        told = ", ".join([*(part for part in source if part), f"confidence {md(one.confidence)}"])
+        lines.append(f"- {'Against' if one.against else 'For'} {said_uses(one.uses)}: {_code(one.code)} {md(one.text)}")
+        lines += [f"  > {md(one.quote)}", ""] if one.quote else []
+        lines += [f"  - {told}", *([f"  - To do: {md(one.remedy)}"] if one.against else [])]
     return lines
 
 
 def _asked(duties: Sequence[Asked]) -> list[str]:
-    rows = [(f"{_code(one.code)} {_md(one.words)}", _towards(one), _fulfilled(one)) for one in duties]
+    rows = [(f"{_code(one.code)} {md(one.words)}", _towards(one), _fulfilled(one)) for one in duties]
     return ["", "## What it asks for", "", *_table(("duty", "towards, for", "fulfilled by"), rows)] if rows else []
 
 
 def _towards(duty: Asked) -> str:
-    whom = f"{_md(duty.towards)}{f', {_md(duty.licence)}' if duty.licence else ''}: " if duty.towards else ""
+    whom = f"{md(duty.towards)}{f', {md(duty.licence)}' if duty.licence else ''}: " if duty.towards else ""
     return f"{whom}{said_uses(duty.uses)}"
 
 
 def _fulfilled(duty: Asked) -> str:
     parts = [duty.means, ", ".join(duty.files), *(f"“{line}”" for line in duty.lines)]
-    done = ": ".join(_md(part) for part in parts if part)
-    return f"{done}. **OPEN: {_md(duty.open)}**" if duty.open else done
+    done = ": ".join(md(part) for part in parts if part)
+    return f"{done}. **OPEN: {md(duty.open)}**" if duty.open else done
 
 
 def _passed_on(one: Mapping[str, Any]) -> str:
@@ -183,9 +185,9 @@ def _shipped(one: Mapping[str, Any]) -> str:
 
 def _evidence(reading: Reading, verdict: Mapping[str, Any]) -> list[str]:
     """Commit and text of every asset in full, and every file that was read."""
-    held = [(_md(one.id), _code(one.revision), _code(one.text_sha256)) for one in reading.assets]
+    held = [(md(one.id), _code(one.revision), _code(one.text_sha256)) for one in reading.assets]
     files = [
-        (_md(one["node"]), _md(one["file"]), f"{_code(one['sha256'])} {_md(one['bytes'])} bytes")
+        (md(one["node"]), md(one["file"]), f"{_code(one['sha256'])} {md(one['bytes'])} bytes")
         for one in verdict.get("evidence", ())
     ]
     parts = ["", "## Evidence", "", *_table(("asset", "revision", "sha256 of its licence text"), held)]
@@ -193,7 +195,7 @@ def _evidence(reading: Reading, verdict: Mapping[str, Any]) -> list[str]:
 
 
 def _section(title: str, rows: Iterable[Any]) -> list[str]:
-    lines = [f"- {_md(row)}" for row in rows]
+    lines = [f"- {md(row)}" for row in rows]
     return ["", f"## {title}", "", *lines] if lines else []
 
 
@@ -204,10 +206,10 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
 def _code(text: Any) -> str:
     """A code span for what is a plain word, else the words as they are: a tick would end it, a bar would end its cell."""
     line = flat(text)
-    return f"`{line}`" if re.fullmatch(r"[\w.:/+ -]+", line) else _md(line)
+    return f"`{line}`" if re.fullmatch(r"[\w.:/+ -]+", line) else md(line)
 
 
-def _md(text: Any) -> str:
+def md(text: Any) -> str:
     """One line in which nothing is markup: no links, pictures, tables, lists, formulas, and no address that becomes a link."""
     line = flat(text).replace("&", "&amp;").replace("<", "&lt;")
     line = re.sub(r"([\\`*\[\]>|#$~@])", r"\\\1", line)

@@ -8,8 +8,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from training.validation import SIGMAS
-
 LEARNED_PICTURES, LEARNED_BELOW = 20, -0.05  # fewest held-out pictures, relative loss at most
 RESAMPLES, SEED = 10_000, 0
 
@@ -52,6 +50,8 @@ def noise_floor(adapter: Losses, twin: Losses) -> dict[str, Any]:
 
 def by_level(columns: Mapping[str, Losses]) -> list[dict[str, float]]:
     """Mean loss of each column [pictures, levels] at each noise level; empty without pictures."""
+    from training.validation import SIGMAS  # which loads torch; who asks what decides a score needs none
+
     if not all(len(losses) for losses in columns.values()):
         return []
     means = {name: losses.mean(axis=0) for name, losses in columns.items()}

@@ -81,6 +81,32 @@ def report(
 
 
 @app.command()
+def live(
+    base: Annotated[list[str] | None, typer.Option(help="A base that is waited for, may be repeated.")] = None,
+    target: Annotated[str | None, typer.Option(help="sandbox or fal; without it both.")] = None,
+    publisher: Publisher = None,
+    out: Annotated[Path | None, typer.Option(help="Write report.html, .md, .sarif and .json into this folder, too.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Every row, as report.json has it.")] = False,
+) -> None:
+    """Is what is live still allowed? Each release is asked about again. Exit 0 yes, 3 no, 5 where somebody could not be asked.
+
+    Example: lorasmith license live --out reports
+    """
+    from flows import license_files
+    from flows.job_file import read_publisher
+    from flows.recheck import target_named
+
+    found = license_files.checked(target_named(target), base or [], read_publisher(publisher) if publisher else {})
+    if target is None:
+        license_files.keep(found)
+    if out:
+        license_files.write(found, out)
+    print(json.dumps(license_files.as_json(found), indent=2, ensure_ascii=False) if as_json else license_files.page(found))
+    codes = {getattr(error, "exit_code", 1) for error in found.errors.values()}
+    raise typer.Exit(3 if found.barred else min(codes) if codes else 0)
+
+
+@app.command()
 def drift(
     base: Annotated[list[str] | None, typer.Option(help="A base that is waited for, may be repeated.")] = None,
     target: Annotated[str | None, typer.Option(help="sandbox or fal; without it both.")] = None,

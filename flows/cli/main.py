@@ -7,23 +7,33 @@ from typing import Annotated
 import typer
 
 from flows.cli import (
+    approvals,
     captions,
+    data,
     families,
+    hub,
     interrupt,
     job,
+    journal,
     keys,
     licence,
     listing,
+    logs,
     marks,
+    monitor,
     plan,
     preflight,
     publish,
     releases,
+    retrain,
     rollback,
+    runs,
     sandbox,
+    server_up,
     status,
     tools,
     waiver,
+    worker,
 )
 
 UNWRITABLE = (
@@ -61,14 +71,36 @@ def options(
         os.environ["LORASMITH_DEBUG"] = "1"
 
 
-for commands in (job, plan, preflight, publish, tools, status, captions, families, marks, rollback, releases):
+for commands in (
+    job,
+    plan,
+    preflight,
+    publish,
+    tools,
+    status,
+    captions,
+    families,
+    marks,
+    rollback,
+    releases,
+    journal,
+    retrain,
+    logs,
+):
     commands.register(app)
 app.add_typer(licence.app, name="license")
 app.add_typer(listing.app, name="listing")
 app.add_typer(waiver.app, name="waiver")
 app.add_typer(keys.app, name="keys")
+app.add_typer(data.app, name="data")
+app.add_typer(hub.app, name="hub")
 app.add_typer(sandbox.app, name="sandbox")
 app.add_typer(job.app, name="job")
+app.add_typer(monitor.app, name="monitor")
+app.add_typer(server_up.app, name="server")
+app.add_typer(worker.app, name="worker")
+app.add_typer(approvals.app, name="approvals")
+app.add_typer(runs.app, name="runs")
 
 
 def main() -> None:

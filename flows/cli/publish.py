@@ -105,15 +105,10 @@ def run_flow(job: "Job", target: Target = "sandbox", until: "Until" = "listing",
 
 def ask_before_cost(target: Target, yes: bool) -> None:
     """On fal, deploying and the smoke test cost money: ask, or be told --yes."""
-    from flows.errors import JobError
+    from flows.cli.asking import require_agreed
     from flows.targets import open_platform
 
     if target != "fal":
         return
     open_platform(target).close()  # refuses a missing or malformed key; nothing is called yet
-    try:
-        agreed = yes or typer.confirm("Deploying to fal and testing there costs money. Go on?")
-    except typer.Abort:
-        agreed = False
-    if not agreed:
-        raise JobError("not deployed: say yes at the question, or give --yes")
+    require_agreed("Deploying to fal and testing there costs money. Go on?", yes, otherwise="not deployed")

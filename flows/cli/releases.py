@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from flows.cli.asking import agrees, require_agreed
+
 if TYPE_CHECKING:
     from serving.release.differences import Difference
     from serving.release.platform import Platform
@@ -72,7 +74,7 @@ def retire(
     mode: Mode = "delete" if delete else "private"
     print(f"{app} on {target} ({_live(app, target)}): {ANSWERS[mode]}.", file=sys.stderr)
     print("Scheduled flows leave it alone, and publishing it again takes lorasmith retire --lift.", file=sys.stderr)
-    _ask(f"Retire {app} on {target} ({mode})?", yes, "not retired")
+    require_agreed(f"Retire {app} on {target} ({mode})?", yes, otherwise="not retired")
     row, notes = retire_app(app, target, reason=reason, mode=mode)
     was = row["evidence"]["retirement"]
     print(f"{app} on {target} is retired ({was['mode']}): {was['reason']}")
@@ -102,7 +104,7 @@ def gc(
         if found.items and not as_json:
             print("nothing was removed: give --yes, or answer the question on a terminal")
         return
-    _ask("Remove all of this?", yes, "nothing was removed")
+    require_agreed("Remove all of this?", yes, otherwise="nothing was removed")
     print(garbage.removed(found, target).as_text(), file=sys.stderr if as_json else sys.stdout)
 
 
@@ -114,7 +116,7 @@ def _compared(
     from serving.release.differences import differences
 
     def agreed(one: "Difference") -> bool:
-        return one.level == "safe" or _agrees(f"{_said(one)}: {one.remedy}?", yes)
+        return one.level == "safe" or agrees(f"{_said(one)}: {one.remedy}?", yes)
 
     done, left = [], []
     for view in list(room.look(platform, registry, wake=wake)):
@@ -147,20 +149,3 @@ def _live(app: str, target: str) -> str:
         return "no release of it is live"
     (row,) = at_present([live])
     return f"live as revision {row['revision']} at {row['urls'].get('run', '?')}"
-
-
-def _agrees(question: str, yes: bool) -> bool:
-    if yes:
-        return True
-    try:
-        return typer.confirm(question, err=True)
-    except typer.Abort:  # also where nobody is there to answer
-        print(file=sys.stderr)
-        return False
-
-
-def _ask(question: str, yes: bool, otherwise: str) -> None:
-    from flows.errors import JobError
-
-    if not _agrees(question, yes):
-        raise JobError(f"{otherwise}: say yes at the question, or give --yes")

@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from flows.cli.asking import require_agreed
 from flows.cli.publish import Target, Where, Yes
 
 BAD = {"rolled back", "failed", "unknown"}
@@ -28,7 +29,8 @@ def rollback(
     from flows.rollback import planned, rolled_back
 
     live, wanted = planned(app, target, to)
-    agree(f"{app} on {target}: from revision {live['revision']} back to {wanted['revision']} ({wanted['id']}). Go on?", target, yes)
+    question = f"{app} on {target}: from revision {live['revision']} back to {wanted['revision']} ({wanted['id']}). Go on?"
+    require_agreed(question, yes, otherwise="nothing was changed")
     row = rolled_back(app, target, to=wanted["id"], reason=reason)
     print(f"{app} runs revision {row['revision']} again (release {row['id']})")
 
@@ -60,15 +62,3 @@ def watch(
         print("no release is on probation")
     if states & BAD:
         raise typer.Exit(5)
-
-
-def agree(question: str, target: Target, yes: bool) -> None:
-    """JobError unless a person says yes, here or with --yes."""
-    from flows.errors import JobError
-
-    try:
-        agreed = yes or typer.confirm(question)
-    except typer.Abort:
-        agreed = False
-    if not agreed:
-        raise JobError("nothing was changed: say yes at the question, or give --yes")

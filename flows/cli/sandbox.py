@@ -68,11 +68,13 @@ def down(
 
     Example: lorasmith sandbox down
     """
+    from flows.cli.asking import require_agreed
     from flows.home import home
     from serving.sandbox import control
 
-    if purge and not yes:
-        typer.confirm(f"Remove {home() / 'sandbox'}, with its apps, keys, ledger and files?", abort=True)
+    if purge:
+        question = f"Remove {home() / 'sandbox'}, with its apps, keys, ledger and files?"
+        require_agreed(question, yes, otherwise="nothing was removed, and what runs goes on")
     stopped = control.down(home())
     print("sandbox stopped" if stopped else "no sandbox was running")
     if purge:

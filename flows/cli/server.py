@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from flows import orchestrator, server_state
 from flows.compute import child_environment
 from flows.errors import FlowError
 from flows.home import home
@@ -29,12 +30,19 @@ GRACE_SECONDS = 0.5
 
 @contextmanager
 def prefect_ready() -> Iterator[None]:
-    """Set the environment before Prefect is imported. A server that PREFECT_API_URL names is used, else one lives for this run."""
+    """Set the environment before Prefect is imported.
+
+    A server that PREFECT_API_URL names is used, else the one that `lorasmith server up` keeps, else one lives for this run.
+    """
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
     if os.environ.get("PREFECT_API_URL"):
         with settings():
             yield
+        return
+    if (kept := server_state.running(home())) is not None:
+        use(kept)  # with heartbeats: a run that is killed must not stay Running there
+        yield
         return
     folder = home() / "prefect"
     folder.mkdir(exist_ok=True)
@@ -42,6 +50,17 @@ def prefect_ready() -> Iterator[None]:
     os.environ.setdefault("PREFECT_CLIENT_MAX_RETRIES", "2")  # a temporary server that is gone does not come back
     with settings(temporary_server()):
         yield
+
+
+def use(kept: server_state.ServerState) -> None:
+    """Take the environment of the server of this home; FlowError where it does not answer."""
+    url = orchestrator.address(kept.port)
+    if not server_state.answers(url):
+        raise FlowError(
+            f"the Prefect server of this home (process {kept.pid}) does not answer on {url}: "
+            "`lorasmith server down`, then `lorasmith server up`"
+        )
+    orchestrator.adopt(orchestrator.environment(os.environ, orchestrator.prefect_folder(home()), kept.port))
 
 
 @contextmanager
@@ -104,8 +123,8 @@ def require_answer(url: str, log: Path) -> None:
     except OSError as error:
         said = " ".join(log.read_text(errors="replace").split("\n")[-2:]).strip()
         raise FlowError(
-            f"Prefect's temporary server did not start ({said or error}): its output is in {log}; or start one with "
-            "`prefect server start` and name it in PREFECT_API_URL"
+            f"Prefect's temporary server did not start ({said or error}): its output is in {log}; or start one that stays with "
+            "`lorasmith server up`"
         ) from None
 
 

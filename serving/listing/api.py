@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from serving.listing.model import Api, Endpoint, Parameter
+from serving.listing.playground import controls
 
 OUTPUT = (
     ("images", "list of {url, content_type, width, height}", "The delivered pictures; these are billed, no others."),
@@ -56,10 +57,16 @@ FROM_A_PICTURE = (
 
 def api_of(documents: Mapping[str, Any]) -> Api:
     """Request and answer of the endpoint from `bundle` and, for sizes and bounds, the optional `settings` of its package."""
-    given, within = defaults(documents), bounds(documents.get("settings"))
+    given, within, asked = defaults(documents), bounds(documents.get("settings")), controls(documents)
     rows = tuple(
         Parameter(
-            name=name, type=kind, description=text, required=name == "prompt", default=given.get(name), bounds=within.get(name)
+            name=name,
+            type=kind,
+            description=text,
+            required=name == "prompt",
+            default=given.get(name),
+            bounds=within.get(name),
+            control=asked.get(name),
         )
         for name, kind, text in fields(documents.get("settings"))
     )

@@ -176,6 +176,7 @@ def release_of(documents: Mapping[str, Any]) -> Release:
         revision=release.get("revision"),
         package=release["package"],
         target=release["target"],
+        address=(release.get("urls") or {}).get("run"),
         health={key: value for key, value in health.items() if value is None or isinstance(value, str | int | float | bool)},
         smoke=smoke_of(documents, environment) if environment else None,
     )

@@ -144,6 +144,18 @@ class Example(Part):
     real: Picture | None = None
 
 
+class Control(Part):
+    """The playground's input for a field. size: two numbers, `default` is the width and `second` the height."""
+
+    kind: Literal["text", "line", "integer", "number", "size", "choice", "flag"]
+    default: Scalar = None
+    second: int | None = None
+    least: float | None = None
+    most: float | None = None
+    step: float | None = None
+    options: tuple[str, ...] = ()
+
+
 class Parameter(Part):
     name: str
     type: str
@@ -151,6 +163,7 @@ class Parameter(Part):
     default: str | None = None
     bounds: str | None = None
     description: str
+    control: Control | None = Field(None, description="None where the playground has no input for it")
 
 
 class Endpoint(Part):
@@ -305,6 +318,7 @@ class Release(Part):
     revision: str | None
     package: str
     target: str
+    address: str | None = Field(None, description="Where the release answers, as the platform named it")
     health: dict[str, Scalar]
     smoke: Smoke | None
 

@@ -11,12 +11,14 @@ from urllib.parse import quote
 
 import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 from PIL import Image
 
 from serving.listing.banner import CARD, shown
 from serving.listing.curves import Curve, sensitivity
 from serving.listing.diff import HEADINGS, Change
 from serving.listing.model import Example, Listing
+from serving.listing.playground import address, policy, script
 from serving.listing.snippets import FENCES, snippets
 
 INLINE_SIDE = 640  # pixels; larger pictures travel in the page as a smaller JPEG, so that the page fits into a mail
@@ -45,8 +47,16 @@ class Verbatim(str):
 
 
 def page(listing: Listing, files: Mapping[str, bytes], changes: Sequence[Change] = ()) -> str:
-    """index.html: one file, pictures as data URIs, no script, nothing fetched."""
-    given = {"src": lambda file: inlined(files[file]), "icon": icon(files[listing.metadata.thumbnail_url])}
+    """index.html: one file, pictures as data URIs, the playground's script inside, nothing fetched unless a reader asks for it."""
+    given = {
+        "src": lambda file: inlined(files[file]),
+        "icon": icon(files[listing.metadata.thumbnail_url]),
+        "policy": policy(listing),
+        "script": Markup(script()),  # ours, the same on each page; its hash is in the policy
+        "address": address(listing),
+        "asked": [row for row in listing.api.input if row.control],
+        "inline": any(row.name == "sync_mode" for row in listing.api.input),
+    }
     return html().get_template("index.html.j2").render(**context(listing, changes), **given, rows=chart(listing))
 
 

@@ -3,6 +3,7 @@
 ReleaseError                     exit code 1
 ├── IllegalTransition            a release may not go from that state to this one
 ├── UnknownRelease               no such row
+├── UnknownApproval              nobody was asked that (exit code 2)
 ├── NotRetired                   there is no retirement that could be lifted (exit code 2)
 ├── JournalBroken                the journal or a row was changed after it was written (exit code 2)
 ├── RegistryBusy                 another process holds the registry's database (exit code 5)
@@ -18,6 +19,7 @@ ReleaseError                     exit code 1
 │   └── Unsigned                 nobody whose signature counts vouches for the package
 ├── NotPermitted                 the licence verdict does not allow paid inference (exit code 3)
 │   └── DutyOpen                 a duty of a licence has nothing in the package that fulfils it
+├── CommandFailed                a command on a rented machine ended badly (`code` is its own)
 └── PlatformError                exit code 5
     ├── TargetRefused            host and target do not belong together, or a key is missing (exit code 2)
     ├── WrongKey                 the platform does not know the key
@@ -48,6 +50,10 @@ class IllegalTransition(ReleaseError):
 
 
 class UnknownRelease(ReleaseError):
+    exit_code: ClassVar[int] = 2
+
+
+class UnknownApproval(ReleaseError):
     exit_code: ClassVar[int] = 2
 
 
@@ -113,6 +119,14 @@ class NotPermitted(ReleaseError):
 
 class DutyOpen(NotPermitted):
     """A duty that comes with a licence is not fulfilled by the package."""
+
+
+class CommandFailed(ReleaseError):
+    """A command on a rented machine ended badly, or may not be begun; `code` is the exit code that it came to."""
+
+    def __init__(self, message: str, *, code: int) -> None:
+        super().__init__(message)
+        self.code = code
 
 
 class PlatformError(ReleaseError):

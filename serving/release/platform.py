@@ -18,7 +18,8 @@ from serving.release.refusals import failure, secret_values
 Strategy = Literal["rolling", "recreate"]
 Auth = Literal["private", "public", "shared"]
 Caller = Literal["owner", "caller", "wrong"]
-_READS: Final = frozenset({"whoami", "clock", "alias", "apps", "revisions", "environments", "secrets", "requests"})
+_ACCOUNT: Final = frozenset({"whoami", "clock", "alias", "apps", "revisions", "environments", "secrets", "requests", "books"})
+_READS: Final = _ACCOUNT | {"file_size", "look", "answer"}  # the last three: of a rented machine's files and queue
 _READ_SECONDS: Final = 45.0
 _BASE_ENVIRONMENT: Final = ("PATH", "HOME", "LANG")
 
@@ -56,6 +57,21 @@ class Seen:
     seconds: float
     units: float | None
     ended_at: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Books:
+    """What the platform's books say of an app since a moment, in US dollars; None for what they do not tell.
+
+    price_usd: of one `unit` now. machine_usd: what the owner pays for machines. own_units: units that the owner called for itself.
+    cold_starts: requests that had to wait for a runner to start.
+    """
+
+    price_usd: float | None = None
+    unit: str | None = None
+    machine_usd: float | None = None
+    own_units: float | None = None
+    cold_starts: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -126,6 +142,8 @@ class Platform(Protocol):
         """The app's requests that ended after `since` (Unix seconds), newest first."""
         ...
 
+    def books(self, app: str, environment: str | None, since: float) -> Books: ...
+
     def call(
         self,
         app: str,
@@ -189,11 +207,11 @@ class FalPlatform:
             self._drop()
 
     def whoami(self) -> dict[str, str]:
-        user: dict[str, str] = self._ask("whoami")
+        user: dict[str, str] = self.ask("whoami")
         return user
 
     def clock(self) -> float | None:
-        moment: float | None = self._ask("clock")
+        moment: float | None = self.ask("clock")
         return moment
 
     def deploy(
@@ -209,38 +227,42 @@ class FalPlatform:
         return Deployed(revision=value["revision"], urls=value["urls"])
 
     def alias(self, app: str, environment: str | None) -> Alias | None:
-        found = self._ask("alias", app=app, environment=environment)
+        found = self.ask("alias", app=app, environment=environment)
         return Alias(**found) if found is not None else None
 
     def apps(self, environment: str | None) -> dict[str, Alias]:
-        return {name: Alias(**found) for name, found in self._ask("apps", environment=environment).items()}
+        return {name: Alias(**found) for name, found in self.ask("apps", environment=environment).items()}
 
     def revisions(self, app: str, environment: str | None) -> list[Revision]:
-        return [Revision(**found) for found in self._ask("revisions", app=app, environment=environment)]
+        return [Revision(**found) for found in self.ask("revisions", app=app, environment=environment)]
 
     def set_revision(self, app: str, revision: str, environment: str | None) -> None:
-        self._ask("set_revision", timeout=self._deploy_timeout, app=app, revision=revision, environment=environment)
+        self.ask("set_revision", timeout=self._deploy_timeout, app=app, revision=revision, environment=environment)
 
     def set_auth(self, app: str, mode: Auth, environment: str | None) -> None:
-        self._ask("set_auth", app=app, mode=mode, environment=environment)
+        self.ask("set_auth", app=app, mode=mode, environment=environment)
 
     def delete(self, app: str, environment: str | None) -> None:
-        self._ask("delete", app=app, environment=environment)
+        self.ask("delete", app=app, environment=environment)
 
     def delete_revision(self, revision: str) -> None:
-        self._ask("delete_revision", revision=revision)
+        self.ask("delete_revision", revision=revision)
 
     def environments(self) -> list[str]:
-        return list(self._ask("environments"))
+        return list(self.ask("environments"))
 
     def delete_environment(self, name: str) -> None:
-        self._ask("delete_environment", name=name)
+        self.ask("delete_environment", name=name)
 
     def secrets(self, environment: str | None) -> list[str]:
-        return list(self._ask("secrets", environment=environment))
+        return list(self.ask("secrets", environment=environment))
 
     def requests(self, app: str, environment: str | None, since: float) -> list[Seen]:
-        return [Seen(**found) for found in self._ask("requests", app=app, environment=environment, since=since)]
+        return [Seen(**found) for found in self.ask("requests", app=app, environment=environment, since=since)]
+
+    def books(self, app: str, environment: str | None, since: float) -> Books:
+        owner = self.whoami()["nickname"]
+        return Books(**self.ask("books", owner=owner, app=app, environment=environment, since=since))
 
     def call(
         self,
@@ -252,7 +274,7 @@ class FalPlatform:
         key: Caller | None = "caller",
     ) -> Called:
         # The worker's own limit comes first, so that a slow request is cancelled on the platform and the worker lives on.
-        answer = self._ask(
+        answer = self.ask(
             "call",
             timeout=self._call_timeout + 30,
             app=app,
@@ -266,9 +288,10 @@ class FalPlatform:
         return Called(**answer)
 
     def fetch(self, url: str) -> bytes:
-        return base64.b64decode(self._ask("fetch", url=url))
+        return base64.b64decode(self.ask("fetch", url=url))
 
-    def _ask(self, verb: str, *, timeout: float = 120.0, **arguments: Any) -> Any:
+    def ask(self, verb: str, *, timeout: float = 120.0, **arguments: Any) -> Any:
+        """What the worker's verb of this name gives back; raises PlatformError."""
         if verb not in _READS:
             return self._asked(verb, timeout, arguments)
         try:

@@ -22,7 +22,7 @@ from sqlalchemy.engine import Connection
 from serving.release.database import open_engine, reading, writing
 from serving.release.errors import IllegalTransition, JournalBroken, UnknownRelease
 from serving.release.lease import Lease, check_lease
-from serving.release.tables import journal, releases
+from serving.release.tables import approvals, journal, releases
 
 GENESIS: Final = "0" * 64
 TRANSITIONS: Final[dict[str, frozenset[str]]] = {
@@ -91,7 +91,7 @@ class Registry:
                 return known
             if known is not None:
                 _check_transition(known, "intent")
-            now = self._now()
+            now = self.now()
             row: Row = {
                 "id": identity,
                 "app": app,
@@ -106,7 +106,7 @@ class Registry:
                 "created_at": known["created_at"] if known else now,
                 "updated_at": now,
             }
-            self._store(connection, row, known, event="intent")
+            self.store(connection, row, known, event="intent")
             return row
 
     def advance(self, identity: str, state: str, *, lease: Lease | None = None, **changes: Any) -> Row:
@@ -120,10 +120,10 @@ class Registry:
             _check_transition(row, state)
             former = _live(connection, row["app"], row["target"]) if state == "live" else None
             if former is not None and former["id"] != identity:
-                self._store(connection, {**former, "state": "retired", "updated_at": self._now()}, former, event="retired")
+                self.store(connection, {**former, "state": "retired", "updated_at": self.now()}, former, event="retired")
                 changes["former"] = former["id"]
             after = self._changed(row, state, changes)
-            self._store(connection, after, row, event=state if state != row["state"] else "note")
+            self.store(connection, after, row, event=state if state != row["state"] else "note")
             return after
 
     def roll_back(
@@ -139,10 +139,10 @@ class Registry:
             _check_transition(ends, state)
             _check_transition(returns, "live")
             ended = self._changed(ends, state, {"rolled_back": {"to": to, "reason": reason}, "rollback": None})
-            self._store(connection, ended, ends, event=state)
+            self.store(connection, ended, ends, event=state)
             restored = {"restored": {"from": live, "reason": reason}, "rolled_back": None, "probation": None, **evidence}
             again = self._changed(returns, "live", restored | ({"urls": urls} if urls else {}))
-            self._store(connection, again, returns, event="live")
+            self.store(connection, again, returns, event="live")
             return again
 
     def journal(self) -> list[Row]:
@@ -165,7 +165,7 @@ class Registry:
                     "is not what was written; restore the registry from a copy"
                 )
             previous = line["hash"]
-        _check_rows({row["id"]: row for row in self.releases()}, {line["release"]: line for line in lines})
+        _check_rows(self._rows(), {line["release"]: line for line in lines})
         return len(lines)
 
     def export_jsonl(self, path: Path) -> int:
@@ -188,21 +188,29 @@ class Registry:
                 check_lease(connection, lease)
             yield connection
 
+    def _rows(self) -> dict[str, Row]:
+        """Every row that the journal tells of: releases and approvals; no id is of both."""
+        with reading(self.engine) as connection:
+            found = [connection.execute(sa.select(table)).mappings() for table in (releases, approvals)]
+            return {row["id"]: dict(row) for rows in found for row in rows}
+
     def _changed(self, row: Row, state: str, changes: Mapping[str, Any]) -> Row:
         columns = {name: value for name, value in changes.items() if name in _COLUMNS}
         evidence = {name: value for name, value in changes.items() if name not in _COLUMNS}
-        return {**row, **columns, "state": state, "evidence": {**row["evidence"], **evidence}, "updated_at": self._now()}
+        return {**row, **columns, "state": state, "evidence": {**row["evidence"], **evidence}, "updated_at": self.now()}
 
-    def _store(self, connection: Connection, row: Row, before: Row | None, *, event: str) -> None:
+    def store(self, connection: Connection, row: Row, before: Row | None, *, event: str, table: sa.Table | None = None) -> None:
+        """Put a row in the place of `before`, and a line into the journal; JournalBroken where `before` is not what was written."""
         _check_before(connection, row["id"], before)
+        table = releases if table is None else table
         if before is None:
-            connection.execute(sa.insert(releases).values(**row))
+            connection.execute(sa.insert(table).values(**row))
         else:
-            connection.execute(sa.update(releases).where(releases.c.id == row["id"]).values(**row))
+            connection.execute(sa.update(table).where(table.c.id == row["id"]).values(**row))
         last = connection.execute(sa.select(journal.c.seq, journal.c.hash).order_by(journal.c.seq.desc()).limit(1)).first()
         line: Row = {
             "seq": last.seq + 1 if last else 1,
-            "at": self._now(),
+            "at": self.now(),
             "event": event,
             "release": row["id"],
             "row": row,
@@ -210,7 +218,7 @@ class Registry:
         }
         connection.execute(sa.insert(journal).values(**line, hash=line_hash(line)))
 
-    def _now(self) -> str:
+    def now(self) -> str:
         return self.clock().astimezone(UTC).isoformat(timespec="microseconds")
 
 
@@ -262,10 +270,15 @@ def _check_rows(rows: Mapping[str, Row], latest: Mapping[str, Row]) -> None:
     for identity in sorted(rows.keys() | latest.keys()):
         if identity not in latest:
             raise JournalBroken(
-                f"release {identity} has no journal line: the row was written past the journal; restore the registry from a copy"
+                f"{_noun(rows[identity])} {identity} has no journal line: the row was written past the journal; "
+                "restore the registry from a copy"
             )
         if rows.get(identity) != latest[identity]["row"]:
             raise JournalBroken(
-                f"release {identity} is not what journal line {latest[identity]['seq']} says: the row was changed "
-                "past the journal, or the journal's end was cut off; restore the registry from a copy"
+                f"{_noun(latest[identity]['row'])} {identity} is not what journal line {latest[identity]['seq']} says: "
+                "the row was changed past the journal, or the journal's end was cut off; restore the registry from a copy"
             )
+
+
+def _noun(row: Mapping[str, Any]) -> str:
+    return "approval" if "asked_at" in row else "release"

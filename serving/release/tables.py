@@ -1,4 +1,4 @@
-"""Tables of the registry: releases, the journal that nobody may change, and the leases of deploys."""
+"""Tables of the registry: releases, what people were asked, the journal that nobody may change, the leases of deploys."""
 
 from __future__ import annotations
 
@@ -46,6 +46,26 @@ journal = sa.Table(
     sa.Column("row", sa.JSON, nullable=False),
     sa.Column("previous", sa.String(64), nullable=False, unique=True),
     sa.Column("hash", sa.String(64), nullable=False, unique=True),
+)
+
+approvals = sa.Table(
+    "approvals",
+    metadata,
+    sa.Column("id", sa.String(16), primary_key=True),
+    sa.Column("app", sa.String(128), nullable=False),
+    sa.Column("target", sa.String(32), nullable=False),
+    sa.Column("subject", sa.JSON, nullable=False),
+    sa.Column("reasons", sa.JSON, nullable=False),
+    sa.Column("evidence", sa.JSON, nullable=False),
+    sa.Column("state", sa.String(16), nullable=False),
+    sa.Column("flow_run", sa.String(36)),
+    sa.Column("by", sa.String(128)),
+    sa.Column("why", sa.Text),
+    sa.Column("way", sa.String(16)),
+    sa.Column("asked_at", sa.String(40), nullable=False),
+    sa.Column("until", sa.String(40), nullable=False),
+    sa.Column("decided_at", sa.String(40)),
+    sa.CheckConstraint("state IN ('pending', 'approved', 'denied', 'expired')"),
 )
 
 leases = sa.Table(

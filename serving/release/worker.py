@@ -1,9 +1,9 @@
 """The only process of a release that loads the fal SDK: one JSON request a line on stdin, one JSON reply a line on a descriptor.
 
 Run by path as `python -P worker.py FD`, with exactly the environment of the target and, for a deploy, the package as working
-directory. It imports nothing of ours but the verbs beside it, by their path, so that it runs wherever the package lies. Standard
-output and error belong to the SDK and are a log; nothing is read back from them. When its stdin ends (the process that asked is
-gone) it ends at once, also in mid-work.
+directory. It imports nothing of ours but the files of verbs beside it, by their path, so that it runs wherever the package
+lies. Standard output and error belong to the SDK and are a log; nothing is read back from them. When its stdin ends (the process
+that asked is gone) it ends at once, also in mid-work.
 
 Replies: {"value": ...} or {"error": {"kind": "key|shared|deploy|timeout|unreachable|missing|fault", "text": ..., "tail": [...]}}
 """
@@ -30,9 +30,9 @@ def main(reply_fd: int) -> None:
             replies.flush()
 
 
-def _loaded_verbs() -> Any:
-    """worker_verbs.py beside this file; its folder stays off the path, since other names in it would shadow modules of the SDK."""
-    spec = importlib.util.spec_from_file_location("worker_verbs", Path(__file__).with_name("worker_verbs.py"))
+def _loaded(name: str) -> Any:
+    """A module beside this file; its folder stays off the path, since other names in it would shadow modules of the SDK."""
+    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -40,7 +40,8 @@ def _loaded_verbs() -> Any:
     return module
 
 
-verbs = _loaded_verbs()
+verbs = _loaded("worker_verbs")
+VERBS = verbs.VERBS | _loaded("worker_books").VERBS | _loaded("worker_remote").VERBS
 
 
 def _requests() -> queue.SimpleQueue[dict[str, Any] | None]:
@@ -62,7 +63,7 @@ def _requests() -> queue.SimpleQueue[dict[str, Any] | None]:
 
 
 def _answer(request: dict[str, Any]) -> dict[str, Any]:
-    verb = verbs.VERBS[request.pop("verb")]
+    verb = VERBS[request.pop("verb")]
     try:
         return {"value": verb(**request)}
     except Exception as error:

@@ -53,10 +53,11 @@ class Outcome:
 
 
 class Forks:
-    """The server that forks; `ended()` a run that must end well, `killed()` one that must not."""
+    """The server that forks; `ended()` a run that must end well, `killed()` one that must not, `failed()` one that says why."""
 
-    def __init__(self) -> None:
-        environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "error"}
+    def __init__(self, settings: Mapping[str, str] | None = None, limit: float = LIMIT_SECONDS) -> None:
+        self.limit = limit
+        environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "error", **(settings or {})}
         self._server = subprocess.Popen(
             [sys.executable, "-m", "tests.failpoints.server"],
             stdin=subprocess.PIPE,
@@ -75,6 +76,10 @@ class Forks:
         reply = self._ask(scenario, "run", home, log, strike)
         assert reply == {"signal": signal.SIGKILL}, f"{scenario} was not killed at {strike}: {reply}\n{said(log)}"
 
+    def failed(self, scenario: str, home: Path, log: Path) -> None:
+        reply = self._ask(scenario, "run", home, log, None)
+        assert reply == {"code": 1}, f"{scenario} ended well, or was killed: {reply}\n{said(log)}"
+
     def close(self) -> None:
         assert self._server.stdin
         assert self._server.stdout
@@ -92,16 +97,16 @@ class Forks:
         assert self._server.stdout
         self._server.stdin.write(json.dumps(request) + "\n")
         self._server.stdin.flush()
-        if not select.select([self._server.stdout], [], [], LIMIT_SECONDS)[0]:
+        if not select.select([self._server.stdout], [], [], self.limit)[0]:
             os.killpg(self._server.pid, signal.SIGKILL)
-            raise AssertionError(f"{scenario} {do} did not end within {LIMIT_SECONDS:.0f} s\n{said(log)}")
+            raise AssertionError(f"{scenario} {do} did not end within {self.limit:.0f} s\n{said(log)}")
         reply: dict[str, Any] = json.loads(self._server.stdout.readline())
         return reply
 
 
 @contextmanager
-def forks() -> Iterator[Forks]:
-    server = Forks()
+def forks(settings: Mapping[str, str] | None = None, limit: float = LIMIT_SECONDS) -> Iterator[Forks]:
+    server = Forks(settings, limit)
     try:
         yield server
     finally:

@@ -87,13 +87,13 @@ def points(log: Path, *, asking: bool = True) -> list[Point]:
 def watch_registry(effects: Effects) -> None:
     """Every commit that writes is an effect, named by the journal lines that it holds. For the rest of this process."""
     pending: list[str] = []
-    store, commit = Registry._store, cast("Callable[..., None]", DefaultDialect.do_commit)
+    store, commit = Registry.store, cast("Callable[..., None]", DefaultDialect.do_commit)
 
     def named_store(
-        self: Registry, connection: Any, row: Mapping[str, Any], before: Mapping[str, Any] | None, *, event: str
+        self: Registry, connection: Any, row: Mapping[str, Any], before: Mapping[str, Any] | None, *, event: str, **table: Any
     ) -> None:
         pending.append(f"{event} {changed(row, before)}".strip())
-        store(self, connection, row, before, event=event)  # type: ignore[arg-type]
+        store(self, connection, row, before, event=event, **table)  # type: ignore[arg-type]
 
     def statement(_connection: Any, _cursor: Any, text: str, *_: Any) -> None:
         if found := re.match(r"(INSERT INTO|UPDATE|DELETE FROM) leases\b", text):
@@ -108,7 +108,7 @@ def watch_registry(effects: Effects) -> None:
         with effects.around(name):
             commit(self, connection)
 
-    for owner, name, method in ((Registry, "_store", named_store), (DefaultDialect, "do_commit", watched_commit)):
+    for owner, name, method in ((Registry, "store", named_store), (DefaultDialect, "do_commit", watched_commit)):
         setattr(owner, name, method)
     sa.event.listen(sa.Engine, "before_cursor_execute", statement)
 
@@ -117,7 +117,7 @@ def changed(row: Mapping[str, Any], before: Mapping[str, Any] | None) -> str:
     """The evidence that a journal line adds, for its name; the revision where that is all."""
     old = before["evidence"] if before else {}
     keys = [key for key, value in row["evidence"].items() if old.get(key) != value and key != "plan"]
-    moved = before is not None and before["revision"] != row["revision"]
+    moved = before is not None and before.get("revision") != row.get("revision")
     return " and ".join(keys or ["revision"] * moved)
 
 
@@ -149,19 +149,19 @@ def described(verb: str, arguments: tuple[Any, ...], named: Mapping[str, Any]) -
     return f"{verb.replace('_', ' ')} {place}"
 
 
-def watch_files(effects: Effects, below: Path) -> None:
-    """Every rename of a finished file or folder below a folder is an effect. For the rest of this process."""
+def watch_files(effects: Effects, below: Path, named: Callable[[Path], str] = lambda path: path.parts[0]) -> None:
+    """Every rename of a finished file or folder below a folder is an effect, `named` by its path there. For the rest of this process."""
     for name in ("replace", "rename"):
-        setattr(os, name, renaming(getattr(os, name), effects, below))
+        setattr(os, name, renaming(getattr(os, name), effects, below, named))
 
 
-def renaming(method: Callable[..., None], effects: Effects, below: Path) -> Callable[..., None]:
+def renaming(method: Callable[..., None], effects: Effects, below: Path, call: Callable[[Path], str]) -> Callable[..., None]:
     def told(source: Any, target: Any, **named: Any) -> None:
         path = Path(os.fspath(target))
         if not path.is_relative_to(below):
             method(source, target, **named)
             return
-        with effects.around(f"file: {path.relative_to(below).parts[0]}"):
+        with effects.around(f"file: {call(path.relative_to(below))}"):
             method(source, target, **named)
 
     return told

@@ -4,6 +4,7 @@ import email
 import email.policy
 import json
 import os
+import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -14,7 +15,7 @@ import typer
 from typer.testing import CliRunner
 
 from flows import garbage, retirement, targets
-from flows.cli import releases
+from flows.cli import journal, releases
 from flows.errors import JobError
 from flows.home import home
 from flows.records import write_json
@@ -69,7 +70,6 @@ def publish(platform: MemoryPlatform, tmp_path: Path) -> Callable[..., Row]:
             row = publish_package(
                 folder, platform=platform, registry=registry, verdict_hash="v", smoke=PLAN, progress=lambda line: None
             )
-        platform.aliases.pop(("toy", "candidate"), None)
         write_json(job_file("toy", target), {"listing": LISTING})
         return row
 
@@ -80,6 +80,7 @@ def run(*arguments: str, answer: str | None = None) -> tuple[int, str, str]:
     """Exit code, standard output and standard error of a command; a fault of ours is its exit code."""
     app = typer.Typer()
     releases.register(app)
+    journal.register(app)
     result = CliRunner().invoke(app, list(arguments), input=answer)
     fault = result.exception
     code = getattr(fault, "exit_code", result.exit_code)
@@ -230,3 +231,26 @@ def test_what_gc_notes_in_the_journal_keeps_nothing_that_it_showed(publish: Call
     assert {one["kind"] for one in shown["items"]} == {"package", "sandbox revision"}
     assert "stays" not in run(*arguments, "--yes")[1]
     assert not package.path.exists()
+
+
+def test_the_journal_is_proven_shown_and_written_down(publish: Callable[..., Row], tmp_path: Path) -> None:
+    publish("a")
+    code, said, _ = run("journal")
+    assert code == 0
+    number = len(said.splitlines()) - 1
+    assert said.splitlines()[-1] == f"{number} lines, all proven"
+    assert "live       toy (sandbox) package" in said
+    run("journal", "--export", str(tmp_path / "journal.jsonl"))
+    assert len((tmp_path / "journal.jsonl").read_text().splitlines()) == number > 0
+    assert json.loads(run("journal", "another", "--json")[1]) == []
+
+
+def test_a_journal_that_was_changed_is_neither_shown_nor_written(publish: Callable[..., Row], tmp_path: Path) -> None:
+    publish("a")
+    with closing(sqlite3.connect(tmp_path / "home" / "registry.db")) as database, database:
+        database.execute("DROP TRIGGER journal_refuses_update")
+        database.execute("UPDATE journal SET event = 'failed' WHERE seq = 1")
+    code, said, fault = run("journal", "--export", str(tmp_path / "journal.jsonl"))
+    assert (code, said) == (2, "")
+    assert fault.startswith("journal line 1 (failed of release")
+    assert not (tmp_path / "journal.jsonl").exists()

@@ -17,11 +17,9 @@ from flows.cli.status import remarks
 from flows.errors import FlowError, JobError, LicenceBlocked
 from flows.job import Job
 from flows.job_file import parse_job
-from flows.monitor import delivered
 from flows.targets import job_file, job_of, keep_job, registry_url, restore_job
 from flows.watch import watch
 from serving.release import probation
-from serving.release.errors import PlatformError
 from serving.release.platform import Seen
 from serving.release.registry import Registry
 from tests.failpoints.scenarios import package
@@ -156,7 +154,7 @@ def blocked(reasons: list[str]) -> None:
 def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Names of the events that the flow sends."""
     events: list[str] = []
-    monkeypatch.setattr("flows.watch.emit_event", lambda event, **named: events.append(event))
+    monkeypatch.setattr("flows.watch.emit", lambda name, resource, payload: events.append(name))
     monkeypatch.setattr("flows.watch.create_markdown_artifact", lambda text, key: events.append(key))
     return events
 
@@ -202,19 +200,3 @@ def test_a_first_release_that_fails_is_a_fault_of_the_run(
 )
 def test_status_tells_of_probation_and_of_what_was_rolled_back(state: str, evidence: dict[str, Any], said: str) -> None:
     assert ", ".join(remarks({"state": state, "evidence": evidence})).removesuffix(" (lorasmith watch looks)") == said
-
-
-def test_requests_of_the_last_day_are_counted_and_unknown_where_no_record_is_shown() -> None:
-    platform = MemoryPlatform()
-    now = time.time()
-    for status, units in ((200, 2.0), (422, 0.0), (503, None)):
-        platform.seen.setdefault(("toy", "main"), []).append(
-            Seen(request_id="r", status=status, seconds=1.0, units=units, ended_at=now)
-        )
-    assert delivered(platform, "toy") == {"requests": 3, "refused": 1, "failed": 1, "units": 2.0}
-
-    def hide(number: int, verb: str, when: str) -> None:
-        raise PlatformError("404")
-
-    platform.on_call = hide
-    assert set(delivered(platform, "toy").values()) == {None}

@@ -15,18 +15,9 @@ from training.config import TrainConfig
 from training.run import main
 
 Make = Callable[..., TrainConfig]
-# Two processes on the CPU: accelerate starts them by torch.distributed as it does on two GPUs.
-LAUNCH = [
-    "-m",
-    "accelerate.commands.launch",
-    "--multi_gpu",
-    "--num_processes",
-    "2",
-    "--num_machines",
-    "1",
-    "--main_process_port",
-    "0",
-]
+# Two processes on the CPU: accelerate starts them by torch.distributed as it does on two GPUs, with the file that flows give it.
+MANY = Path(__file__).resolve().parents[2] / "flows" / "deployments" / "accelerate" / "many.yaml"
+LAUNCH = ["-m", "accelerate.commands.launch", "--config_file", str(MANY), "--num_processes", "2"]
 RECIPE = {"steps": 4, "batch_size": 4, "log_every": 2, "validate_every": 2}
 
 

@@ -15,7 +15,7 @@ from sqlalchemy.engine import Connection, Engine
 from serving.release.errors import RegistryUnusable
 from serving.release.tables import journal, metadata
 
-REVISIONS: Final = ("r0001", "r0002")
+REVISIONS: Final = ("r0001", "r0002", "r0003")
 NEWEST: Final = REVISIONS[-1]
 # Not alembic's own name for it: another program in the same database, such as Prefect, may use that.
 VERSION_TABLE: Final = "registry_version"

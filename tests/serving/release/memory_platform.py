@@ -11,7 +11,7 @@ from typing import Any, Literal
 from PIL import Image
 
 from serving.release.errors import PlatformError
-from serving.release.platform import Alias, Auth, Called, Caller, Deployed, Revision, Seen, Strategy
+from serving.release.platform import Alias, Auth, Books, Called, Caller, Deployed, Revision, Seen, Strategy
 
 When = Literal["before", "after"]
 
@@ -37,6 +37,7 @@ class MemoryPlatform:
         self.deploys: list[tuple[str, str, str]] = []
         self.account_secrets: dict[str, list[str]] = {}
         self.seen: dict[tuple[str, str], list[Seen]] = {}
+        self.accounts = Books()
         self.now = 1_767_225_600.0
         self.calls = 0
         self.on_call: Callable[[int, str, When], None] = lambda number, verb, when: None
@@ -53,7 +54,7 @@ class MemoryPlatform:
         self, package: Path, *, app: str, environment: str | None, strategy: Strategy = "rolling", auth: Auth | None = None
     ) -> Deployed:
         number = self._enter("deploy")
-        content = (package / "content.txt").read_text()
+        content = self.content(package)
         package_hash = json.loads((package / "package.json").read_text())["hash"]
         place = environment or "main"
         revision = f"revision-{len(self.places) + 1}"
@@ -64,6 +65,10 @@ class MemoryPlatform:
         self.deploys.append((app, place, content))
         self._leave(number, "deploy")
         return Deployed(revision=revision, urls=self._urls(app, place))
+
+    def content(self, package: Path) -> str:
+        """What a package is called here."""
+        return (package / "content.txt").read_text()
 
     def alias(self, app: str, environment: str | None) -> Alias | None:
         number = self._enter("alias")
@@ -134,6 +139,11 @@ class MemoryPlatform:
         found = [seen for seen in self.seen.get((app, environment or "main"), []) if seen.ended_at >= since]
         self._leave(number, "requests")
         return found[::-1]
+
+    def books(self, app: str, environment: str | None, since: float) -> Books:
+        number = self._enter("books")
+        self._leave(number, "books")
+        return self.accounts
 
     def call(
         self,

@@ -19,7 +19,7 @@ from serving.release import database, migrations
 from serving.release.errors import RegistryBusy, RegistryUnusable
 from serving.release.migrations import NEWEST, REVISIONS, VERSION_TABLE
 from serving.release.registry import Registry, sqlite_url
-from serving.release.tables import metadata
+from serving.release.tables import approvals, metadata
 from tests.postgres import ROOT, Server
 
 MakeUrl = Callable[[], str]
@@ -56,7 +56,8 @@ def old(url: str) -> str:
         with closing(Registry(url)) as registry:
             registry.insert_intent(app="fox", package="p1", target="sandbox", verdict_hash="v")
         with engine.begin() as connection:
-            connection.exec_driver_sql(f"DROP TABLE {VERSION_TABLE}")
+            for younger in (VERSION_TABLE, approvals.name):
+                connection.exec_driver_sql(f"DROP TABLE {younger}")
             if engine.dialect.name == "postgresql":
                 connection.exec_driver_sql("DROP TRIGGER journal_refuses_change ON journal")
                 connection.exec_driver_sql("DROP FUNCTION journal_is_append_only")

@@ -1,0 +1,166 @@
+"""Look at a live release: the platform is asked for its requests, runners and books, and files here for price and papers."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING, Any
+
+from flows.home import home
+from flows.listing_desk import desk, marks
+from flows.monitoring.golden import drawn_again
+from flows.monitoring.look import Answers, Day, Look, Price, percentile
+from flows.monitoring.money import money_of
+from flows.monitoring.papers import papers_of
+from flows.price_basis import images_of_a_unit
+from flows.sizing import gpu_of
+from flows.targets import job_of
+from flows.thresholds import Thresholds
+from serving.release.errors import PlatformError, PlatformTimeout, PlatformUnreachable, WrongKey
+from serving.release.platform import Books, Platform, Seen
+
+if TYPE_CHECKING:
+    from flows.job import Job
+
+DAY = 86_400.0
+
+
+def job_kept(release: Mapping[str, Any]) -> "Job | None":
+    """The job of a release, None where it is not stored here; one that can not be read any more is a JobError all the same."""
+    from flows.targets import job_file
+
+    return job_of(release) if job_file(release["app"], release["target"]).is_file() else None
+
+
+def limits_of(job: "Job | None") -> Thresholds:
+    return job.monitor if job else Thresholds()
+
+
+def looked(release: Mapping[str, Any], platform: Platform, *, job: "Job | None", now: datetime, drawn_today: int = 0) -> Look:
+    """Everything that the monitor knows of a release at this moment. PlatformError where the platform can not be asked.
+
+    drawn_today: golden prompts that were drawn again since midnight (UTC); more are drawn until the job's `monitor.golden_a_day`.
+    """
+    app, limits = release["app"], limits_of(job)
+    seen = requests_of(platform, app, now.timestamp() - DAY)
+    runners = sum(one.runners for one in platform.revisions(app, None))
+    alias, books = platform.alias(app, None), platform.books(app, None, now.timestamp() - DAY)
+    look = replace(
+        begun(release, job, now),
+        runners=runners,
+        day=day_of(seen, books, images_of_a_unit(job) if job else 1.0),
+        window=window_of(seen, now.timestamp(), limits.window_minutes),
+    )
+    price = price_of(app, release["target"], job, books)
+    look = replace(
+        look,
+        price=price,
+        money=money_of(
+            books,
+            units=look.day.units,
+            images=look.day.images,
+            wanted_usd=price.wanted if price.wanted is not None else price.recommended,
+            busy_seconds=None if seen is None else sum(one.seconds for one in seen),
+            rate=rate_of(job),
+            share=job.listing.platform_share if job else None,
+            sold=alias is not None and alias.auth_mode == "shared",
+        ),
+    )
+    if runners or limits.wake:
+        look = with_health(look, release, platform)
+    if alias is None or alias.revision != release["revision"]:
+        look = replace(look, serves=f"revision {alias.revision}" if alias else "nothing", health=look.health or 200)
+    due = max(0, limits.golden_a_day - drawn_today)
+    if due and job:
+        drawn = drawn_again(
+            release, platform, number=due, likeness_db=job.rollout.likeness_db, rate=rate_of(job), day=now.astimezone(UTC).date()
+        )
+        look = replace(look, golden=drawn)
+    return look
+
+
+def begun(release: Mapping[str, Any], job: "Job | None", now: datetime, *, fault: str | None = None) -> Look:
+    """What is known of a release without asking the platform; `fault` is why it could not be asked."""
+    return Look(
+        app=release["app"],
+        target=release["target"],
+        revision=str(release["revision"]),
+        endpoint=release["urls"].get("run", ""),
+        at=now,
+        fault=fault,
+        probation=(release["evidence"].get("probation") or {}).get("state"),
+        listing=marked_last(release["target"], release["app"]),
+        papers=papers_of(release, job),
+    )
+
+
+def requests_of(platform: Platform, app: str, since: float) -> Sequence[Seen] | None:
+    """The platform's record of requests; None where it does not show it."""
+    try:
+        return platform.requests(app, None, since)
+    except (PlatformTimeout, PlatformUnreachable, WrongKey):
+        raise
+    except PlatformError:
+        return None
+
+
+def day_of(seen: Sequence[Seen] | None, books: Books, images_of_unit: float) -> Day:
+    if seen is None:
+        return Day(cold_starts=books.cold_starts)
+    units = sum(one.units or 0.0 for one in seen)
+    return Day(
+        requests=len(seen),
+        refused=sum(400 <= one.status < 500 for one in seen),
+        failed=sum(one.status >= 500 for one in seen),
+        units=units,
+        images=units * images_of_unit,
+        cold_starts=books.cold_starts,
+    )
+
+
+def window_of(seen: Sequence[Seen] | None, now: float, minutes: float) -> Answers | None:
+    if seen is None:
+        return None
+    recent = [one for one in seen if one.ended_at >= now - minutes * 60]
+    seconds = sorted(one.seconds for one in recent if 200 <= one.status < 300)
+    failed = sum(one.status >= 500 for one in recent)
+    p50, p95 = percentile(seconds, 50), percentile(seconds, 95)
+    return Answers(minutes=minutes, requests=len(recent), failed=failed, p50=p50, p95=p95)
+
+
+def with_health(look: Look, release: Mapping[str, Any], platform: Platform) -> Look:
+    answer = platform.call(look.app, {}, path="health", key="owner")
+    package = answer.body.get("package") if answer.status == 200 else release["package"]
+    other = None if package == release["package"] else f"package {package}"
+    return replace(look, health=answer.status, seconds=round(answer.seconds, 3), serves=other)
+
+
+def price_of(app: str, target: str, job: "Job | None", books: Books) -> Price:
+    """Live price and the listing's sum behind it; a price by the second is a machine's, so none was set."""
+    unit = job.serving.billing_unit if job else "image"
+    live = books.price_usd if books.unit not in (None, "second") else None
+    file = desk(home(), target, app) / "listing.json"
+    pricing = json.loads(file.read_text(encoding="utf-8"))["pricing"] if file.is_file() else {}
+    reckoning = pricing.get("reckoning") or {}
+    return Price(
+        unit=unit,
+        live=live,
+        wanted=pricing.get("unit_price_usd"),
+        recommended=(reckoning.get("recommended") or {}).get("value"),
+        floor=(reckoning.get("floor") or {}).get("value"),
+    )
+
+
+def marked_last(target: str, app: str) -> tuple[str, date] | None:
+    """How far the author's listing is, by the last mark that was made by hand."""
+    found = marks(desk(home(), target, app))
+    return (found[-1]["state"], datetime.fromisoformat(found[-1]["at"]).date()) if found else None
+
+
+def rate_of(job: "Job | None") -> float | None:
+    """US dollars a second of the job's machine: fal's list rate, else its lowest; None where neither is known."""
+    gpu = gpu_of(job.serving.machine_type) if job and job.serving.machine_type.startswith("GPU") else None
+    if job is None or gpu is None or gpu.usd_per_second is None:
+        return None
+    lowest, listed = gpu.usd_per_second
+    return (listed or lowest) * job.serving.num_gpus

@@ -1,0 +1,112 @@
+"""What a retrain of a job may cost before it begins: its training by what was measured or by forecast, and its deploy."""
+
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from flows.deploy_cost import deploy_cost
+from flows.home import home
+from flows.placing import Remote, place
+from flows.spending import Rate, Work, book_forecast, booked, measured, month_of, nano
+from flows.store import digest
+from flows.targets import Target
+
+if TYPE_CHECKING:
+    from flows.job import Job
+
+OWN = "the machine is yours: nothing is counted for it"
+RENTED = "retrain.machine_usd_per_hour"
+MARGIN = Decimal("1.5")  # a training that was measured may take so many times as long with other pictures
+REMEMBERED = timedelta(days=100)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Estimate:
+    """Nano-USD at most, and what that rests on; None where it is not known, and then why not."""
+
+    usd_nano: int | None
+    basis: str
+
+
+def rate_of(job: "Job") -> Rate:
+    """What a second of the machine costs that trains the job."""
+    where = place(job.compute, deployed=False)
+    if not isinstance(where, Remote):
+        hour = job.retrain.machine_usd_per_hour
+        return Rate(usd_per_second=Decimal(0), source=OWN) if hour is None else Rate(usd_per_second=hour / 3600, source=RENTED)
+    from flows.sizing import gpu_of
+
+    gpu = gpu_of(where.machine)
+    if gpu is None or gpu.usd_per_second is None:
+        return Rate(usd_per_second=None, source=f"no rate of {where.machine} is known (training/facts/gpus.yaml)")
+    lowest, listed = gpu.usd_per_second
+    source = "fal's list rate" if listed else "fal's lowest rate; the list rate is not known"
+    return Rate(usd_per_second=Decimal(str(listed or lowest)), source=f"{where.machine} at {source}, as of September 2026")
+
+
+def booking(job: "Job", work: Work) -> AbstractContextManager[None]:
+    """Book what is done inside to the job's app, at the rate of the machine that trains it."""
+    return booked(home(), job.serving.app, work, rate=rate_of(job), recipe=recipe_of(job))
+
+
+def book_deploy(job: "Job", target: Target) -> None:
+    """Book a deploy that begins, by its forecast; none on the sandbox, whose ledger has what it costs."""
+    if target != "sandbox":
+        cost = deploy_estimate(job, target)
+        book_forecast(home(), job.serving.app, "deploy", usd_nano=cost.usd_nano, source=cost.basis)
+
+
+def training_estimate(job: "Job", now: datetime) -> Estimate:
+    """The training and its evaluation."""
+    rate = rate_of(job)
+    if rate.usd_per_second is None:
+        return Estimate(usd_nano=None, basis=rate.source)
+    if rate.usd_per_second == 0:
+        return Estimate(usd_nano=0, basis=rate.source)
+    months = sorted({month_of(now - REMEMBERED * part / 4) for part in range(5)})
+    seconds = measured(home(), months, job.serving.app, recipe_of(job))
+    if seconds is not None:
+        said = f"{seconds:.0f} s were measured last time, half as many more are allowed for; {rate.source}"
+        return Estimate(usd_nano=rate.nano(seconds * MARGIN), basis=said)
+    return forecast(job, rate)
+
+
+def forecast(job: "Job", rate: Rate) -> Estimate:
+    """By counting, on a GPU of the forecast's table; half as much again for loading, encoding and the evaluation."""
+    where = place(job.compute, deployed=False)
+    if not isinstance(where, Remote):
+        return Estimate(usd_nano=None, basis="nothing was measured yet on this machine, so the time of a training is not known")
+    from flows.sizing import gpu_of
+    from training import forecast as forecasts
+    from training.errors import BaseModelError, HubError
+
+    ref, gpu = str(job.base.folder) if job.base.folder else job.base.repo, gpu_of(where.machine)
+    try:
+        counted = forecasts.study(forecasts.anatomy_of(ref, job.base.pinned), job.training)
+    except (BaseModelError, HubError) as error:
+        return Estimate(usd_nano=None, basis=str(error))
+    (outlook,) = [one for one in forecasts.forecast(counted, job.training) if one.gpu == gpu]
+    if outlook.hours is None:
+        return Estimate(usd_nano=None, basis=f"the base does not fit {where.machine}, by the forecast")
+    seconds = Decimal(str(outlook.hours[1])) * 3600
+    return Estimate(
+        usd_nano=rate.nano(seconds * MARGIN), basis=f"at most {seconds:.0f} s of steps by forecast, and half as much; {rate.source}"
+    )
+
+
+def deploy_estimate(job: "Job", target: Target) -> Estimate:
+    """Two starts, the smoke tests and the golden prompts; the sandbox takes no money."""
+    if target == "sandbox":
+        return Estimate(usd_nano=0, basis="the sandbox takes no money")
+    cost = deploy_cost(job)
+    if cost is None:
+        return Estimate(usd_nano=None, basis=f"no rate of {job.serving.machine_type} is known (training/facts/gpus.yaml)")
+    return Estimate(usd_nano=nano(Decimal(str(cost[1]))), basis="the highest of `lorasmith preflight`'s forecast")
+
+
+def recipe_of(job: "Job") -> str:
+    """What decides how long a training takes, beside the pictures: recipe, base, place."""
+    base = str(job.base.folder) if job.base.folder else job.base.repo
+    return digest([job.training.model_dump(mode="json"), base, job.compute])[:16]

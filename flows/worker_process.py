@@ -1,0 +1,240 @@
+"""A worker of one of the pools: kept up under the reaper; what it ran when it ended is scheduled again, not left as Running.
+
+Prefect's own worker, told to stop, kills its runs and leaves them Running for ever, in their places of the pool. Here a stop
+freezes the worker, ends its runs, waits until they are gone and schedules them again; one that was killed leaves a list of its
+runs, which the next worker of its name settles.
+"""
+
+import contextlib
+import json
+import os
+import re
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psutil
+
+from flows import keeping, server_state
+from flows.errors import JobError
+from flows.orchestrator import POOLS, SOURCE, adopt, environment, prefect_folder
+from flows.provisioning import gpus
+from flows.server_process import START_SECONDS, end_process
+
+if TYPE_CHECKING:
+    from prefect.client.orchestration import SyncPrefectClient
+
+RUN_ID = "PREFECT__FLOW_RUN_ID"  # in the environment of a process that a worker started
+END_SECONDS = 15.0  # for runs to put things in order; the reaper needs as long as the trainer has
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WorkerState:
+    """What is known of a worker by others: its pool and process, and the runs that it has processes for."""
+
+    name: str
+    pool: str
+    pid: int
+    runs: tuple[str, ...] = ()
+
+
+def work(home: Path, pool: str, *, name: str | None = None, limit: int | None = None, say: Say = print) -> bool:
+    """Keep a worker up until SIGINT or SIGTERM; False at once where one of this name is up already.
+
+    limit: runs at the same moment; without one, as many as there are GPUs in the pool gpu. JobError where no server is up.
+    """
+    if pool not in POOLS:
+        raise JobError(f"pool {pool!r}: there are {' and '.join(POOLS)}; training runs in gpu, all else in cpu")
+    name = name or pool
+    if not NAME.fullmatch(name):
+        raise JobError(f"worker name {name!r}: letters, digits, dot, dash and underscore, at most 63")
+    with server_state.sole(lock_file(home, name)) as mine:
+        if not mine:
+            return False
+        with keeping.stopped_by_signals() as stop:
+            adopt(environment_of(home, stop.wait))
+            state = WorkerState(name=name, pool=pool, pid=os.getpid())
+            kept = Kept(home, state, limit or (gpus(os.environ) if pool == "gpu" else None), say)
+            keeping.keep(kept.start, stop, look=kept.look, before_end=kept.end_runs, after_end=kept.ended)
+    return True
+
+
+def environment_of(home: Path, pause: Callable[[float], object]) -> dict[str, str]:
+    """Of the server of this home, waiting for one that starts, or of the one that PREFECT_API_URL names."""
+    if named := os.environ.get("PREFECT_API_URL"):
+        return environment(os.environ, prefect_folder(home), 0) | {"PREFECT_API_URL": named}
+    deadline = time.monotonic() + START_SECONDS
+    while (state := server_state.running(home)) is None:
+        if server_state.keeper(home) is None or time.monotonic() > deadline:
+            raise JobError(
+                "no Prefect server is up for this home: start one with `lorasmith server up`, or name it in PREFECT_API_URL"
+            )
+        pause(0.5)
+    return environment(os.environ, prefect_folder(home), state.port)
+
+
+class Kept:
+    """One worker from its start to its end."""
+
+    def __init__(self, home: Path, state: WorkerState, limit: int | None, say: Say) -> None:
+        self.home, self.state, self.limit, self.say = home, state, limit, say
+        self.log = keeping.folder_of_logs(home) / f"worker-{state.name}.log"
+        self.left = read_state(home, state.name).runs if state_file(home, state.name).exists() else ()
+
+    def start(self) -> keeping.Child:
+        self.settle(self.left)
+        self.keep_state(())
+        command = [sys.executable, "-m", "prefect", "worker", "start", "--pool", self.state.pool, "--name", self.state.name]
+        command += ["--limit", str(self.limit)] if self.limit else []
+        # A run that is told to end by a signal leaves its state to us; else it would say Crashed first.
+        env = dict(os.environ) | {"PREFECT_FLOW_RUN_EXECUTE_SIGTERM_BEHAVIOR": "reschedule"}
+        child = keeping.start(command, env=env, cwd=SOURCE, log=self.log)
+        self.say(f"worker {self.state.name} of pool {self.state.pool} is up on {address_of()} (process {os.getpid()})")
+        return child
+
+    def look(self, child: keeping.Child) -> None:
+        """Keep the list of its runs: whoever comes after us needs it."""
+        runs = tuple(sorted(engines(child)))
+        if runs != self.state.runs:
+            self.keep_state(runs)
+
+    def keep_state(self, runs: tuple[str, ...]) -> None:
+        self.state = replace(self.state, runs=runs)
+        server_state.write_private(state_file(self.home, self.state.name), json.dumps(asdict(self.state)) + "\n")
+
+    def end_runs(self, child: keeping.Child) -> None:
+        """Freeze the worker, so that it starts and reports nothing more; ask its runs to end, and wait until they have."""
+        for worker in workers(child):
+            worker.suspend()
+        self.look(child)
+        running = list(engines(child).values())
+        for process in running:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.terminate()
+        deadline = time.monotonic() + END_SECONDS
+        while any(map(is_at_work, running)) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        for worker in workers(child):
+            worker.kill()
+
+    def ended(self, code: int | None) -> None:
+        """The reaper has ended all that it had; its runs are settled now, or by the next start."""
+        self.left = self.state.runs
+        if code is not None:
+            self.say(f"! worker {self.state.name} ended with code {code} ({keeping.last_line(self.log)}); it is started again")
+            return
+        self.settle(self.left)
+
+    def settle(self, runs: tuple[str, ...]) -> None:
+        """Say what became of runs whose processes are gone; where the server is away, the list stays for the next start."""
+        import httpx
+        from prefect import get_client
+
+        if not runs:
+            return
+        try:
+            with get_client(sync_client=True) as client:
+                for run in runs:
+                    if line := settled(client, run):
+                        self.say(line)
+        except httpx.HTTPError as error:
+            self.say(
+                f"! {len(runs)} runs of worker {self.state.name} are settled at its next start: no server ({type(error).__name__})"
+            )
+            return
+        self.left = ()
+        self.keep_state(())
+
+
+def settled(client: "SyncPrefectClient", run_id: str) -> str | None:
+    """Schedule again a run whose process is gone; one that was being cancelled is Cancelled. None where it had ended."""
+    from uuid import UUID
+
+    from prefect.exceptions import ObjectNotFound
+    from prefect.states import Cancelled
+
+    from flows.resuming import schedule_again
+
+    try:
+        run = client.read_flow_run(UUID(run_id))
+    except ObjectNotFound:
+        return None
+    assert run.state
+    if run.state.is_cancelling():
+        client.set_flow_run_state(run.id, Cancelled(message="its worker was stopped"), force=True)
+        return f"run {run.name} is cancelled"
+    if not (run.state.is_running() or run.state.is_pending()):
+        return None
+    schedule_again(client, run.id, "its worker was stopped; what is done is found")
+    return f"run {run.name} is scheduled again"
+
+
+def engines(child: keeping.Child) -> dict[str, psutil.Process]:
+    """The processes that run flows, by the id of their run."""
+    found: dict[str, psutil.Process] = {}
+    for process in descendants(child):
+        with contextlib.suppress(psutil.Error):
+            if "prefect.engine" in process.cmdline():
+                found[process.environ()[RUN_ID]] = process
+    return found
+
+
+def workers(child: keeping.Child) -> list[psutil.Process]:
+    """Prefect's worker itself, below the reaper."""
+    with contextlib.suppress(psutil.Error):
+        return [process for process in psutil.Process(child.pid).children() if "worker" in process.cmdline()]
+    return []
+
+
+def is_at_work(process: psutil.Process) -> bool:
+    """Not over; one that is over stays a zombie until its parent, which is frozen, has looked."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return process.status() != psutil.STATUS_ZOMBIE
+    return False
+
+
+def descendants(child: keeping.Child) -> list[psutil.Process]:
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return psutil.Process(child.pid).children(recursive=True)
+    return []
+
+
+def address_of() -> str:
+    return os.environ["PREFECT_API_URL"]
+
+
+def workers_of(home: Path) -> list[WorkerState]:
+    """The workers of this home that are up on this machine."""
+    found = [read_state(home, file.stem.removeprefix("worker-")) for file in sorted(prefect_folder(home).glob("worker-*.json"))]
+    return [state for state in found if server_state.is_held(lock_file(home, state.name))]
+
+
+def stop(home: Path) -> list[str]:
+    """End all of them, and wait for it; their names."""
+    states = workers_of(home)
+    for state in states:
+        end_process(state.pid, partial(server_state.is_held, lock_file(home, state.name)))
+    return [state.name for state in states]
+
+
+def read_state(home: Path, name: str) -> WorkerState:
+    """As its keeper wrote it last; without runs where the file is damaged."""
+    try:
+        content = json.loads(state_file(home, name).read_text())
+        return WorkerState(**{**content, "runs": tuple(content["runs"])})
+    except (ValueError, TypeError, KeyError):
+        return WorkerState(name=name, pool="", pid=0)
+
+
+def lock_file(home: Path, name: str) -> Path:
+    return prefect_folder(home) / f"worker-{name}.lock"
+
+
+def state_file(home: Path, name: str) -> Path:
+    return prefect_folder(home) / f"worker-{name}.json"

@@ -1,0 +1,1 @@
+"""A folder for PYTHONPATH: every Python process of a drill loads what is in here first."""

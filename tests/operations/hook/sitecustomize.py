@@ -1,0 +1,83 @@
+"""In every process of a drill: each rename below its world is written down, and the one that was named kills whom it was told to.
+
+DRILL_WORLD is the world's folder. In it, `strike.json` names a rename and its victims: {"file": pattern, "when": "before" or
+"after", "kill": [roles]}; whoever meets it takes the file away first, so that it strikes once. `renames` is what was finished.
+"""
+
+import fnmatch
+import json
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+STRIKE, RENAMES, FLOW = "strike.json", "renames", "flow.pid"
+
+
+def install(world: str) -> None:
+    """For the rest of this process."""
+    for name in ("replace", "rename"):
+        setattr(os, name, noted(getattr(os, name), world))
+
+
+def noted(method: Callable[..., None], world: str) -> Callable[..., None]:
+    def told(source: Any, target: Any, **named: Any) -> None:
+        path = os.path.relpath(os.fspath(target), world)
+        if path.startswith(os.pardir):
+            method(source, target, **named)
+            return
+        strike(world, path, "before")
+        method(source, target, **named)
+        with open(os.path.join(world, RENAMES), "a") as log:
+            log.write(f"{time.monotonic():.3f} {os.getpid()} {path}\n")
+        strike(world, path, "after")
+
+    return told
+
+
+def strike(world: str, path: str, when: str) -> None:
+    """Kill whom the world's strike names, where this is the rename that it names."""
+    file = os.path.join(world, STRIKE)
+    try:
+        with open(file) as order:
+            wanted = json.load(order)
+        if when != wanted["when"] or not fnmatch.fnmatch(path, wanted["file"]):
+            return
+        os.unlink(file)
+    except FileNotFoundError:  # none is ordered, or another process was faster
+        return
+    found = {pid for role in wanted["kill"] for pid in victims(world, role)}
+    for pid in sorted(found, key=lambda pid: pid == os.getpid()):  # ourselves last
+        os.kill(pid, signal.SIGKILL)
+
+
+def victims(world: str, role: str) -> Iterator[int]:
+    """Processes of this world by what they are: their command lines tell, and a forked flow has left its number."""
+    import psutil
+
+    if role == "flow" and os.path.exists(os.path.join(world, FLOW)):
+        with open(os.path.join(world, FLOW)) as file:
+            yield int(file.read())
+    for process in psutil.process_iter(["pid", "cmdline", "environ"]):
+        if (process.info["environ"] or {}).get("DRILL_WORLD") == world and is_role(process.info["cmdline"] or [], role):
+            yield process.info["pid"]
+
+
+def is_role(words: list[str], role: str) -> bool:
+    """Whether a command line is the one of a role; `machine` is all of them."""
+    reaped, launched = "flows.reaper" in words, "accelerate.commands.launch" in words
+    return {
+        "machine": True,
+        "flow": "prefect.engine" in words,
+        "reaper": reaped and launched,
+        "launcher": launched and not reaped,
+        "trainer": "training/run.py" in " ".join(words) or ("training.run" in words and not launched),
+        "worker": not reaped and words[-6:-4] == ["worker", "start"],
+        "keeper": words[2:5] == ["flows.cli.main", "worker", "up"],
+        "server": not reaped and "prefect" in words and words[-2:] == ["server", "start"] or "uvicorn" in " ".join(words),
+    }[role]
+
+
+if world := os.environ.get("DRILL_WORLD"):
+    install(world)

@@ -1,0 +1,114 @@
+"""retrain-and-redeploy on a real server: missed schedules do not pile up, an event reaches its app alone, and nothing is trained."""
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import yaml
+
+from flows.decision import newest
+from tests.flows.published import release, toy_job
+from tests.operations.prefect import ROOT, Prefect, until
+
+DEPLOYMENT = "retrain-and-redeploy/retrain-and-redeploy"
+CAPPED = {"monthly_budget_usd": 5, "machine_usd_per_hour": 2.5}  # nothing was measured here: no training may start
+
+
+@pytest.fixture(scope="module")
+def folder(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The pictures of two live apps, fox and owl, in a home of their own."""
+    folder = tmp_path_factory.mktemp("datasets")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LORASMITH_HOME", str(home))
+        patch.delenv("LORASMITH_REGISTRY", raising=False)
+        for name in ("fox", "owl"):
+            release(toy_job(folder, name, retrain=CAPPED))
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def prefect(folder: Path, tmp_path_factory: pytest.TempPathFactory, environment: dict[str, str]) -> Iterator[Prefect]:
+    """A server with this deployment of prefect.yaml alone, and no worker yet."""
+    whole = yaml.safe_load((ROOT / "prefect.yaml").read_text())
+    ours = [each for each in whole["deployments"] if each["name"] == "retrain-and-redeploy"]
+    file = tmp_path_factory.mktemp("deployed") / "prefect.yaml"
+    file.write_text(yaml.safe_dump(whole | {"deployments": ours}))
+    extra = {"PREFECT_SERVER_DEPLOYMENT_CONCURRENCY_SLOT_WAIT_SECONDS": "1", "PREFECT_WORKER_QUERY_SECONDS": "1"}
+    server = Prefect(tmp_path_factory.mktemp("prefect"), environment, workers=(), file=file, extra=extra)
+    yield server
+    server.end()
+
+
+def asked(prefect: Prefect, path: str, body: dict[str, Any] | None = None) -> Any:
+    answer = httpx.request("POST" if body is not None else "GET", f"{prefect.url}{path}", json=body, timeout=60, trust_env=False)
+    answer.raise_for_status()
+    return answer.json() if answer.content else None
+
+
+def states(prefect: Prefect) -> list[str]:
+    return [run["state"]["name"] for run in asked(prefect, "/flow_runs/filter", {})]
+
+
+def outcomes(app: str) -> list[str]:
+    return [record["outcome"] for record in newest(app)]
+
+
+def watch(prefect: Prefect, folder: Path, *options: str) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-m", "flows.cli.main", "data", "watch", str(folder), "--once", "--settle", "0.2", *options]
+    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=prefect.environment, timeout=120, check=False)
+
+
+def test_missed_schedules_do_not_pile_up(prefect: Prefect) -> None:
+    """A month of weekly runs that no worker took: all end in seconds as completed, none looks at anything."""
+    deployment = asked(prefect, f"/deployments/name/{DEPLOYMENT}")["id"]
+    now = datetime.now(UTC)
+    weeks = {"start_time": (now - timedelta(days=37)).isoformat(), "end_time": (now - timedelta(days=2)).isoformat()}
+    asked(prefect, f"/deployments/{deployment}/schedule", weeks | {"min_runs": 1, "max_runs": 10})
+    past = {"flow_runs": {"expected_start_time": {"before_": now.isoformat()}}}
+    late = asked(prefect, "/flow_runs/filter", past)
+    assert len(late) == 5
+    assert all(run["auto_scheduled"] for run in late)
+    prefect.start_worker("cpu")
+    ended = lambda: {run["state"]["name"] for run in asked(prefect, "/flow_runs/filter", past)} == {"Completed"}  # noqa: E731
+    until(ended, 180, lambda: str(states(prefect)))
+    assert outcomes("fox") == outcomes("owl") == ["stale"] * 5
+    record = next(newest("fox"))
+    assert "retrain.stale_minutes allows 1440" in record["reason"]
+    assert record["seen"] is None
+
+
+def test_an_update_of_a_dataset_is_looked_at_for_its_app_alone(prefect: Prefect, folder: Path) -> None:
+    next((folder / "fox").glob("*.txt")).write_text("another caption")
+    told = watch(prefect, folder / "fox", "--json")
+    assert told.returncode == 0, told.stderr
+    assert json.loads(told.stdout)["event"] == "dataset.updated"
+    until(lambda: len(outcomes("fox")) == 6, 120, lambda: str(states(prefect)))
+    record = next(newest("fox"))
+    assert (record["outcome"], [change["part"] for change in record["changes"]]) == ("over budget", ["pictures"])
+    assert "what it would cost is not known" in record["reason"]
+    assert outcomes("owl") == ["stale"] * 5
+    assert watch(prefect, folder / "fox").stdout == f"unchanged  {folder / 'fox'}\n"
+    until(lambda: shown(prefect, "decision-fox").startswith("# fox on sandbox: not started"), 30, "no artifact of the decision")
+
+
+def test_what_has_not_changed_is_nothing_to_do_within_seconds(prefect: Prefect) -> None:
+    command = [sys.executable, "-m", "flows.cli.main", "retrain", "owl", "--json"]
+    start = time.monotonic()
+    run = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=prefect.environment, timeout=120, check=False)
+    assert run.returncode == 0, run.stderr
+    (record,) = json.loads(run.stdout)
+    assert record["outcome"] == "nothing to do"
+    assert time.monotonic() - start < 120
+    assert run.stderr.count("\n") == 1, run.stderr
+
+
+def shown(prefect: Prefect, key: str) -> str:
+    found = asked(prefect, "/artifacts/latest/filter", {"artifacts": {"key": {"any_": [key]}}})
+    return found[0]["data"] if found else ""
