@@ -9,6 +9,7 @@ export OMP_NUM_THREADS ?= $(THREADS)
 
 SOAK := .venv-soak
 MINUTES ?= 10
+RUNS ?= 50
 
 .PHONY: demo test check soak families install clean-demo system
 
@@ -41,9 +42,12 @@ $(SOAK)/.installed: requirements/soak.lock
 	$(SOAK)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements/soak.lock
 	touch $@
 
-soak: install $(SOAK)/.installed  # the long runs: 16 callers for MINUTES, one runner killed; 2,000 made-up requests
+soak: install $(SOAK)/.installed  # the long runs: 16 callers for MINUTES, one runner killed; 2,000 made-up requests; kills everywhere; RUNS publishes
 	$(BIN)/python bench/soak.py --locust $(SOAK)/bin/locust --minutes $(MINUTES)
+	$(BIN)/python -m tests.operations.soak
 	$(BIN)/python -m tests.serving.app.fuzz --cases 2000
+	$(BIN)/python -m tests.operations.kill_points
+	$(BIN)/python -m tests.operations.queue_soak --runs $(RUNS)
 
 families: install  # every family's proofs, on another diffusers with DIFFUSERS=0.43.0
 	$(BIN)/python -m tests.training.try_diffusers $(if $(DIFFUSERS),diffusers==$(DIFFUSERS))

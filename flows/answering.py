@@ -11,13 +11,14 @@ from flows.targets import registry_url
 
 def answer(identity: str, *, approve: bool, by: str, why: str) -> tuple[dict[str, Any], str]:
     """The approval as it stands now, and in words what becomes of the run. The registry's record comes first, the run second."""
-    from serving.release.approvals import decide, found
+    from serving.release.approvals import decide, expire, found
     from serving.release.registry import Registry
 
     name = " ".join(by.split())
     if not name or len(name) > 128:
         raise JobError(f"--by: got {by!r}; give the name that shall stand in the journal, up to 128 characters")
     with closing(Registry(registry_url())) as registry:
+        expire(registry)  # what comes too late is written down as that first
         known = found(registry, identity)
         row = decide(registry, known["id"], approve=approve, by=name, why=" ".join(why.split()), way="command")
     return row, resumed(row) if known["state"] == "pending" else "nothing waits for it: start the run again"

@@ -95,9 +95,12 @@ def listed_price(app: str, target: str) -> float | None:
 
 
 def price_in(folder: Path) -> float | None:
-    """The price that the listing in a folder names; None where there is none."""
+    """The price that the listing in a folder names; None where there is none, or none that can be read, as laying it out tells."""
     page = folder / "listing.json"
-    price: float | None = json.loads(page.read_text(encoding="utf-8"))["pricing"]["unit_price_usd"] if page.is_file() else None
+    try:
+        price: float | None = json.loads(page.read_text(encoding="utf-8"))["pricing"]["unit_price_usd"] if page.is_file() else None
+    except (ValueError, KeyError, TypeError):
+        return None
     return price
 
 

@@ -52,7 +52,7 @@ def command_of(arguments: Sequence[str], processes: int, *, cpu: bool) -> list[s
         *(sys.executable, "-m", "flows.reaper", str(GRACE_SECONDS)),
         *(sys.executable, "-m", "accelerate.commands.launch", "--quiet"),
         *("--config_file", str(ACCELERATE / ("one.yaml" if processes == 1 else "many.yaml"))),
-        *("--num_processes", str(processes), *(("--cpu",) if cpu else ()), "-m", "training.run"),
+        *("--num_processes", str(processes), *(("--cpu",) if cpu else ()), "-m", "flows.tied", "training.run"),
         *arguments,
     ]
 

@@ -135,7 +135,9 @@ def _money(decision: Decision) -> str:
         lines.append(f"- Spent in {money['month']}: ${money['spent_usd']}{cap}{_unknown(money['unknown'])}")
         lines.append(f"- Forecast of this retrain: {_usd(money['forecast_usd'])} ({'; '.join(money['basis'])})")
         if money["this_run_usd"] is not None:
-            lines.append(f"- This retrain: ${money['this_run_usd']}, in {sum(decision.seconds.values()):.0f} s")
+            lines.append(
+                f"- This retrain: ${money['this_run_usd']}; it trained and evaluated for {float(money['trained_seconds']):.0f} s"
+            )
     if decision.price:
         before, after = (_usd(decision.price[name]) if decision.price[name] else "to be agreed" for name in ("before", "after"))
         lines.append(f"- Price of a unit: {after}" + (f", was {before}" if before != after else ", as before"))

@@ -338,7 +338,10 @@ class Job(Part):
     approvals: Approvals = Approvals()
     hub: HubTarget | None = Field(None, description="Bring the adapter to the Hugging Face Hub too, once its release is live")
     budget_usd: float | None = Field(
-        None, gt=0, description="What a deploy and its tests may cost by the forecast; one that would cost more is not begun"
+        None,
+        gt=0,
+        description="What a deploy and its tests may cost by the forecast, and a training on fal's machines by the clock; "
+        "what would cost more is not begun",
     )
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from flows.errors import FlowError
 
 STOPS = (signal.SIGINT, signal.SIGTERM)
-LOOK_SECONDS = 0.5
+LOOK_SECONDS = 1.0
 PAUSE_SECONDS = 2.0
 SHORT_SECONDS, SHORT_LIVES = 20.0, 3  # a command that lives shorter, so many times in a row, is not started again
 GRACE_SECONDS = 10.0
@@ -67,7 +67,7 @@ def keep(
     before_end: Callable[[Child], None] = lambda _: None,
     after_end: Callable[[int | None], None] = lambda _: None,
 ) -> None:
-    """Until `stop`: start, look every half a second, and start again where it ended. FlowError where it keeps ending.
+    """Until `stop`: start, look once a second, and start again where it ended. FlowError where it keeps ending.
 
     before_end: what is done first where we end it. after_end: what is done when it is gone, with its exit code where it went by
     itself.

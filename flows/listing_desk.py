@@ -24,8 +24,9 @@ if TYPE_CHECKING:
     from serving.listing.remake import Remade
 
 State = Literal["sent", "answered", "listed", "refused"]
-DRAFT, EARLIER, MARKS, CHANGES = ".draft.json", ".earlier.json", "marks.jsonl", "CHANGES.md"
-OWN = (DRAFT, EARLIER, MARKS, CHANGES)
+DRAFT, EARLIER, MARKS, CHANGES, MAIL = ".draft.json", ".earlier.json", "marks.jsonl", "CHANGES.md", "changelog.eml"
+OWN = (DRAFT, EARLIER, MARKS, CHANGES, MAIL)
+REQUESTS = ("request.eml", "first-request.eml", MAIL)  # what a retired app asks of nobody
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -94,9 +95,31 @@ def findings(place: Path) -> "tuple[Finding, ...]":
     from serving.listing.lint import linted
 
     require(place)
-    found = linted(listing_in(place), contents(place), others=others(place))
+    found = linted(listing_in(place), contents(place), others=others(place), today=datetime.now(UTC).date())
     said = outdated(place)
     return (error("not-live", "release", said), *found) if said else found
+
+
+def retire(place: Path, since: str, reason: str) -> None:
+    """Let page and card say that the app is retired, and take away the mails that ask for a listing. Nothing where none is."""
+    from serving.listing.draft import rendered
+    from serving.listing.model import dumped, parsed
+
+    with locked(place.with_name(f".{place.name}.lock")):
+        restore(place)
+        if not (place / "listing.json").is_file():
+            return
+        told: dict[str, str] = {}
+        for name in ("listing.json", DRAFT):
+            document = json.loads((place / name).read_text(encoding="utf-8"))
+            document["release"]["retired"] = f"The app was retired on {since[:10]}: {' '.join(reason.split())}."
+            document["metadata"]["status"] = "deprecated"
+            told[name] = dumped(parsed(json.dumps(document)))
+        files = contents(place)
+        beside = {name: content for name, content in files.items() if name.startswith(("examples/", "receipts/"))}
+        made = files | rendered(parsed(told["listing.json"]), beside, None)
+        kept = {name: (place / name).read_bytes() for name in OWN if (place / name).is_file()} | {DRAFT: told[DRAFT].encode()}
+        swap(place, {name: content for name, content in (made | kept).items() if name not in REQUESTS})
 
 
 def outdated(place: Path) -> str | None:
@@ -115,14 +138,17 @@ def outdated(place: Path) -> str | None:
 
 
 def changelog_of(place: Path) -> str:
-    """What changed since the release before this one; JobError where there was none."""
-    from serving.listing.diff import changelog
-    from serving.listing.model import parsed
+    """What changed since the release before this one, reckoned again; it and its mail are written beside. JobError without one."""
+    from flows.records import write_text
 
     require(place)
     if not (place / EARLIER).is_file():
         raise JobError(f"{place.name}: there is no earlier listing to compare with; this is the first one")
-    return changelog(parsed((place / EARLIER).read_text(encoding="utf-8")), listing_in(place))
+    with locked(place.with_name(f".{place.name}.lock")):
+        made = _changes((place / EARLIER).read_bytes(), contents(place))
+        for name, content in made.items():
+            write_text(place / name, content.decode())
+    return made[CHANGES].decode()
 
 
 def remade_of(place: Path, target: "Target") -> "tuple[Remade, ...]":
@@ -150,11 +176,14 @@ def remade_of(place: Path, target: "Target") -> "tuple[Remade, ...]":
 def mark(place: Path, state: State, *, note: str = "") -> dict[str, str]:
     """Write down by hand how far the listing is; the line that was added."""
     require(place)
+    release = listing_in(place).release
+    if release.retired and state in ("sent", "listed"):
+        raise JobError(f"{place.name}: {release.retired} Nothing is asked of fal for it; takedown.eml asks to take the entry out")
     line = {
         "state": state,
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
         "note": " ".join(note.split()),
-        "package": listing_in(place).release.package,
+        "package": release.package,
     }
     with locked(place.with_name(f".{place.name}.lock")), (place / MARKS).open("a", encoding="utf-8") as file:
         file.write(json.dumps(line, ensure_ascii=False) + "\n")
@@ -195,7 +224,7 @@ def require(place: Path) -> None:
 def listing_in(place: Path) -> "Listing":
     from serving.listing.model import parsed
 
-    return parsed((place / "listing.json").read_text(encoding="utf-8"))
+    return parsed((place / "listing.json").read_text(encoding="utf-8"), source=f"{place.name}/listing.json")
 
 
 def others(place: Path) -> list["Listing"]:
@@ -233,7 +262,7 @@ def _merged(place: Path, drafted: Mapping[str, Any], files: Mapping[str, bytes])
     kept = {name: (place / name).read_bytes() for name in OWN if (place / name).is_file()} | {DRAFT: draft_text.encode()}
     kept |= {name: content for name, content in contents(place).items() if name not in made and name not in before_files(place)}
     if earlier:
-        kept |= {EARLIER: earlier, CHANGES: _changes(earlier, made["listing.json"])}
+        kept |= {EARLIER: earlier} | _changes(earlier, made)
     swap(place, made | kept)
     return Laid(place=place, conflicts=tuple(str(one) for one in result.conflicts), ignored=result.ignored)
 
@@ -245,11 +274,17 @@ def _earlier(place: Path, before: Mapping[str, Any], drafted: Mapping[str, Any])
     return (place / EARLIER).read_bytes() if (place / EARLIER).is_file() else None
 
 
-def _changes(earlier: bytes, now: bytes) -> bytes:
-    from serving.listing.diff import changelog
+def _changes(earlier: bytes, files: Mapping[str, bytes]) -> dict[str, bytes]:
+    """CHANGES.md, and the mail that tells fal of them."""
+    from serving.listing.changelog import attachments, composed, told
     from serving.listing.model import parsed
 
-    return changelog(parsed(earlier.decode()), parsed(now.decode())).encode()
+    before, after = parsed(earlier.decode()), parsed(files["listing.json"].decode())
+    receipt = files.get("receipts/pricing.json")
+    reckoning = json.loads(receipt) if receipt else None
+    text = told(before, after, reckoning)
+    mail = composed(before, after, reckoning, attachments(after, text, files))
+    return {CHANGES: text.encode(), MAIL: mail}
 
 
 def before_files(place: Path) -> set[str]:

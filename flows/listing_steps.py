@@ -12,7 +12,7 @@ from prefect.cache_policies import NO_CACHE
 from flows.home import home
 from flows.job import Job
 from flows.preflight import access_mail
-from flows.price_basis import basis_of, texts_of
+from flows.price_basis import basis_of, earned_of, texts_of
 from flows.progress import bar
 from flows.steps import SOURCE, told
 from flows.store import Artefact, file_digest, make, tree_digest
@@ -58,7 +58,7 @@ def draft_listing(
     """listing.json, page, card and the mail to fal, around the gallery; nothing is called."""
     texts = texts_of(job)
     settings = json.loads((package.path / "settings.json").read_text())
-    basis = basis_of(job, settings)
+    basis, earned = basis_of(job, settings), earned_of(job.serving.app, release["target"], job.listing.platform_share)
     verdict = json.loads((licences.path / "verdict.json").read_text())
     inputs = {
         "release": [release["package"], release["revision"], release["target"], release["urls"]],
@@ -66,6 +66,7 @@ def draft_listing(
         "texts": asdict(texts),
         "first_mail": [job.serving.app, job.serving.machine_type, job.serving.billing_unit],
         "basis": asdict(basis) if basis else None,
+        "earned": earned,
         "code": tree_digest(SOURCE / "serving" / "listing"),
     }
 
@@ -82,6 +83,7 @@ def draft_listing(
                 gallery=gallery.path,
                 settings=settings,
                 basis=basis,
+                earned=earned,
                 progress=lambda line: progress.update(0, note=line),
             )
         (out / "summary.json").write_text(json.dumps(summary, sort_keys=True) + "\n")

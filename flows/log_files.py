@@ -38,18 +38,16 @@ def of_run(run: Mapping[str, Any]) -> list[Path]:
     return [path for path in (*meanwhile, own) if path.is_file()]
 
 
-def tail(path: Path, number: int) -> list[str]:
-    """The last lines of a file, as they are read by a person."""
+def tail(path: Path, number: int) -> tuple[int, list[str]]:
+    """Where the file is read up to, and its last lines as a person reads them; half a line waits for its end."""
     with path.open("rb") as file:
         size = file.seek(0, 2)
-        file.seek(max(0, size - MOST_BYTES))
-        text = file.read().decode(errors="replace")
-    return [shown(path, line) for line in text.splitlines()[-number:]] if number else []
+    place, lines = new_lines(path, max(0, size - MOST_BYTES))
+    return place, [shown(path, line) for line in lines[-number:]] if number else []
 
 
-def followed(run: str | None = None) -> Iterator[tuple[Path, str]]:
-    """Whole lines as they come, of files that come later too; of one run, until it has ended. Never ends by itself otherwise."""
-    places = {path: path.stat().st_size for path in all_of_them()}
+def followed(places: dict[Path, int], run: str | None = None) -> Iterator[tuple[Path, str]]:
+    """Whole lines from these places on, of files that come later too; of one run, until it has ended. Never ends otherwise."""
     while True:
         over = run is not None and run_book.found(run).get("state") != "running"
         for path in of_run(run_book.found(run)) if run else all_of_them():

@@ -145,7 +145,7 @@ def reckoned(job: Job, target: Target, now: Present, changed: tuple[Change, ...]
     month, app = spending.month_of(moment), job.serving.app
     found = spending.spent(home(), month, app=app)
     trains = needs_training(changed) and not now.trained
-    training = training_estimate(job, moment) if trains else Estimate(usd_nano=0, basis="nothing has to be trained")
+    training = training_estimate(job, target, moment) if trains else Estimate(usd_nano=0, basis="nothing has to be trained")
     parts = (training, deploy_estimate(job, target))
     known = [part.usd_nano for part in parts if part.usd_nano is not None]
     cap = job.retrain.monthly_budget_usd
@@ -157,6 +157,7 @@ def reckoned(job: Job, target: Target, now: Present, changed: tuple[Change, ...]
         "forecast_usd": spending.usd(sum(known)) if len(known) == len(parts) else None,
         "basis": [part.basis for part in parts],
         "this_run_usd": None,
+        "trained_seconds": found["training"]["seconds"],
     }
 
 
@@ -167,15 +168,18 @@ def spent_on(found: Mapping[str, Any], target: Target) -> str:
 
 
 def with_costs(made: Decision, job: Job) -> Decision:
-    """The record with what the run has cost: the month's sum now, less what it was before."""
+    """The record with what the run has cost, and how long it trained and evaluated: the month's sums now, less those before."""
     after = spending.spent(home(), made.money["month"], app=job.serving.app)
     target: Target = "fal" if made.target == "fal" else "sandbox"
     spent = Decimal(spent_on(after, target)) - Decimal(made.money["spent_usd"])
     unknown = after["unknown"] - made.money["unknown"]
-    this = None if unknown else spending.usd(spending.nano(spent))
-    return replace(
-        made, money={**made.money, "this_run_usd": this, "spent_usd": spent_on(after, target), "unknown": after["unknown"]}
-    )
+    told = {
+        "this_run_usd": None if unknown else spending.usd(spending.nano(spent)),
+        "spent_usd": spent_on(after, target),
+        "unknown": after["unknown"],
+        "trained_seconds": str(Decimal(after["training"]["seconds"]) - Decimal(made.money["trained_seconds"])),
+    }
+    return replace(made, money={**made.money, **told})
 
 
 def judged_of(run: Mapping[str, Any]) -> dict[str, Any]:

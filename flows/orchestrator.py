@@ -62,7 +62,8 @@ def settings(folder: Path, port: int) -> dict[str, str]:
         "PREFECT_WORKER_QUERY_SECONDS": "2",
         "PREFECT_WORKER_WEBSERVER_HOST": HOST,
         "PREFECT_RUNNER_SERVER_HOST": HOST,
-        # A worker that can not see cancellations any more ends its runs; they are rescheduled.
+        # After an outage a worker asks for cancellations, this often; one that can not even do that ends its runs.
+        "PREFECT_RUNNER_POLL_FREQUENCY": "2",
         "PREFECT_RUNNER_CRASH_ON_CANCELLATION_FAILURE": "true",
         "PREFECT_LOGGING_EXTRA_LOGGERS": "flows,training,serving,licenses",
     }

@@ -158,8 +158,9 @@ def require_completed(run: FlowRun) -> None:
         return
     if state.is_cancelled():
         raise StepFailed(f"the training {run.name} was cancelled; run again and it goes on from its last checkpoint", exit_code=130)
-    line = str(run.labels.get(LINE) or f"the training {run.name} ended as {state.name} ({state.message or 'no reason is known'})")
-    raise StepFailed(line, exit_code=int(run.labels.get(CODE, 1)) if state.is_failed() else 1)
+    told = run.labels if state.is_failed() else {}  # those of one that crashed are of an attempt before
+    line = told.get(LINE) or f"the training {run.name} ended as {state.name} ({state.message or 'no reason is known'})"
+    raise StepFailed(str(line), exit_code=int(told.get(CODE, 1)))
 
 
 @contextmanager

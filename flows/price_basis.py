@@ -1,7 +1,7 @@
 """What a price is reckoned from: seconds by the forecast, fal's rate, the app's scaling, and the traffic that the job expects."""
 
 import math
-from dataclasses import fields
+from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Any
 
 from flows.job import Job
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 START, LOADED_A_SECOND = 60.0, 1e9  # seconds of a start beside the weights, and bytes of those a second: assumed
 MEGAPIXEL = 1024 * 1024
+RATES_READ = "2026-09-01"  # training/facts/gpus.yaml: the month is known, not the day
 
 
 def texts_of(job: Job) -> "ListingTexts":
@@ -40,7 +41,7 @@ def basis_of(job: Job, settings: dict[str, Any]) -> "Basis | None":
     return Basis(
         family=settings["family"],
         work=work,
-        machine=Machine(name=gpu.name, usd_per_second=rate * scale.num_gpus, source=source),
+        machine=Machine(name=gpu.name, usd_per_second=rate * scale.num_gpus, source=source, as_of=RATES_READ),
         scaling=Scaling(keep_alive=scale.keep_alive, least=scale.min_concurrency, most=max(most, scale.min_concurrency, 1)),
         terms=Terms(
             platform_share=expected.platform_share or 0.0,
@@ -50,6 +51,19 @@ def basis_of(job: Job, settings: dict[str, Any]) -> "Basis | None":
         images=images_of_a_unit(job),
         assumed=assumptions(job, work, rate * scale.num_gpus, source),
     )
+
+
+def earned_of(app: str, target: str, share: float | None) -> dict[str, Any] | None:
+    """What a unit of the app cost by the monitor's last look that knew it, with the live price; None without such a look."""
+    from flows.monitoring.history import rows
+    from serving.listing.profit import measured_of
+
+    for row in reversed([row for row in rows() if (row["app"], row["target"]) == (app, target)]):
+        money, units, day = row["money"], row["day"]["units"], row["at"][:10]
+        found = measured_of(money["cost"], units, f"the monitor’s day up to {day}, cost by {money['cost_by']}")
+        if found:
+            return {**asdict(found), "live_usd": row["price"]["live"], "share": share}
+    return None
 
 
 def images_of_a_unit(job: Job) -> float:
@@ -68,7 +82,7 @@ def assumptions(job: Job, work: "Any", rate: float, source: str) -> tuple[str, .
     )
     return (
         f"Drawing an image takes {low:.2g} to {high:.2g} seconds on {job.serving.machine_type}, by forecast; nothing was measured.",
-        f"A second costs ${rate:.6f} ({source}).",
+        f"A second costs ${rate:.6f} ({source}, as of {RATES_READ[:7]}).",
         f"A start takes {work.setup:.0f} s: a minute, and the weights at a gigabyte a second.",
         f"Requests ask for {job.listing.images_per_request:g} images on average and are drawn one at a time.",
         f"The owner pays for starts and idle runners too, which is to be asked; {kept}.",

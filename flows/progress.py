@@ -38,17 +38,17 @@ class LineBar:
 
     def __init__(self, console: Console, name: str, clock: Callable[[], float] = time.monotonic) -> None:
         self.console, self.name, self.clock = console, name, clock
-        self.last, self.share, self.note = clock(), 0.0, ""
-        self.begun = (self.last, 0.0)  # of this stage: when, and what was done already
+        self.last, self.tenths, self.note, self.done = clock(), 0, "", 0.0
+        self.begun = (self.last, 0.0)  # of this stage: when, and what was done by then, which may be most of it
 
     def update(self, done: float, total: float | None = None, note: str = "") -> None:
-        now, share = self.clock(), done / total if total else 0.0
-        if share < self.share or not self.begun[1] <= done:
-            self.begun, self.share = (now, done), share
-        fresh = share - self.share >= 0.1 or (not total and note != self.note)
-        if fresh and now - self.last >= 2:
-            self.last, self.share, self.note = now, share, note
-            said = f"{share:.0%}{self.left(now, done, total)}" if total else ""
+        now, tenths = self.clock(), int(10 * done / total + 1e-9) if total else 0
+        if done < self.done or not self.done:
+            self.begun, self.tenths = (now, done), min(tenths, self.tenths) if done else 0
+        self.done = done
+        if (tenths > self.tenths or (not total and note != self.note)) and now - self.last >= 2:
+            self.last, self.tenths, self.note = now, tenths, note
+            said = f"{done / total:.0%}{self.left(now, done, total)}" if total else ""
             self.console.print(f"  {self.name} {note} {said}".rstrip(), highlight=False, markup=False)
 
     def left(self, now: float, done: float, total: float) -> str:
@@ -83,7 +83,9 @@ def bar(name: str) -> Iterator[Bar]:
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
+        TextColumn("gone,"),
         TimeRemainingColumn(),
+        TextColumn("left"),
     )
     with Progress(*columns, console=out, transient=True) as progress:
         yield RichBar(progress, name)

@@ -7,10 +7,11 @@ from prefect import flow
 from flows import adapter_steps, listing_steps, pool_training, run_book, steps, views
 from flows.app_turn import app_turn
 from flows.asking import price_in, require_approval
+from flows.home import home
 from flows.hub_steps import share_adapter
 from flows.job import Job
 from flows.progress import say
-from flows.records import Stopwatch, record_run
+from flows.records import Stopwatch, record_run, sweep
 from flows.retirement import require_not_retired
 from flows.targets import Target
 
@@ -31,6 +32,7 @@ def publish(job: Job, target: Target = "sandbox", until: Until = "listing", agai
 
 def published(job: Job, target: Target, until: Until = "listing", again: bool = False) -> dict[str, Any]:
     """The same for a flow that has the app's turn already."""
+    sweep(home())
     with run_book.entry(job.name, job.serving.app, target) as run:
         return run_of(run, job, target, until, again)
 

@@ -16,6 +16,8 @@ import time
 
 import psutil
 
+from flows.tied import tie
+
 PR_SET_CHILD_SUBREAPER = 36
 
 
@@ -30,7 +32,8 @@ def main() -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, end_it)
-    child = subprocess.Popen(command, stdin=subprocess.DEVNULL, close_fds=False)  # what our parent handed on is for the command
+    # What our parent handed on is for the command. It ends with us, too, should somebody kill us.
+    child = subprocess.Popen(command, stdin=subprocess.DEVNULL, close_fds=False, preexec_fn=tie)
 
     def watch_parent() -> None:
         os.read(0, 1)  # returns at end of file

@@ -2,16 +2,22 @@
 
 import json
 import os
+import re
 import time
 import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from flows.home import home
 from flows.job import Job
+from flows.keeping import is_alive
 from flows.store import Artefact
+
+SWEPT = ("runs", "jobs", "listings", "decisions")
+PART = re.compile(r"\.(\d+)\.part$")
+WRITING_SECONDS = 2.0
 
 
 class Stopwatch:
@@ -100,3 +106,13 @@ def write_text(path: Path, text: str) -> None:
         raise OSError(error.errno, error.strerror, str(path)) from None  # the file that was asked for, not the one beside it
     finally:
         scratch.unlink(missing_ok=True)
+
+
+def sweep(home: Path) -> None:
+    """Remove files that processes which are gone were about to put in their places; another machine's are older when they are."""
+    for folder in SWEPT:
+        for left in (home / folder).rglob("*.part"):
+            owner = PART.search(left.name)
+            with suppress(FileNotFoundError):  # another run sweeps too
+                if owner and not is_alive(int(owner[1])) and time.time() - left.stat().st_mtime > WRITING_SECONDS:
+                    left.unlink()

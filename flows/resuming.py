@@ -3,14 +3,13 @@
 Only runs of deployments with the tag `resume`. A run that failed said why, and one that was cancelled was meant to end: they stay.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
 from flows.events import emit
-from flows.orchestrator import POOLS
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
@@ -75,7 +74,15 @@ def ended_runs(client: "SyncPrefectClient") -> list[Ended]:
         state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.CRASHED, StateType.PENDING])),
     )
     found = client.read_flow_runs(flow_run_filter=left, sort=FlowRunSort.EXPECTED_START_TIME_DESC, limit=100)
-    return [ended(client, run) for run in found if run.deployment_id and run.work_pool_name in POOLS]
+    quick = {pool.name for pool in client.read_work_pools() if pool.type == "process"} if found else set()
+    return [ended(client, run) for run in found if run.deployment_id and is_left(run, quick)]
+
+
+def is_left(run: "FlowRun", quick: Collection[str]) -> bool:
+    """Crashed lately; or Pending in a pool of processes, which start at once (a container may wait for its image)."""
+    assert run.state
+    fresh = datetime.now(UTC) - run.state.timestamp <= OLD
+    return fresh and (run.state.is_crashed() or run.work_pool_name in quick)
 
 
 def ended(client: "SyncPrefectClient", run: "FlowRun") -> Ended:

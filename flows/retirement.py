@@ -11,10 +11,12 @@ from urllib.parse import urlsplit
 from flows.errors import JobError
 from flows.home import home
 from flows.listing_desk import desk
+from flows.listing_desk import retire as retire_listing
 from flows.progress import say
 from flows.records import write_text
 from flows.targets import Target, job_file, open_platform, registry_url
 from serving.listing import takedown
+from serving.listing.errors import ListingError
 
 if TYPE_CHECKING:
     from serving.release.retire import Mode
@@ -69,6 +71,10 @@ def write_notes(row: Mapping[str, Any]) -> list[Path]:
     """RETIRED.md, and the mail where its addresses are known."""
     folder = notes_folder(row["app"], row["target"])
     folder.mkdir(parents=True, exist_ok=True)
+    try:
+        retire_listing(desk(home(), row["target"], row["app"]), str(row["updated_at"]), row["evidence"]["retirement"]["reason"])
+    except ListingError as error:  # the app is retired all the same
+        say(f"  the page of {row['app']} does not say that it is retired: {error}")
     facts = takedown_of(row, listing_of(row))
     write_text(folder / NOTE, takedown.note(facts))
     if not (facts.sender and facts.recipient):

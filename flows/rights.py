@@ -11,6 +11,7 @@ from flows.datasets import stated
 from flows.errors import LicenceBlocked
 from flows.home import home
 from flows.job import Job
+from flows.patience import patiently, require_asked
 from flows.store import Artefact, make
 
 if TYPE_CHECKING:
@@ -43,6 +44,17 @@ def verdict_of(job: Job, *, at_head: bool = False, keep: bool = True) -> dict[st
             trust=trust_for(publisher),
         ).as_json()
     return verdict | {"base": job.base.folder.name if job.base.folder else job.base.repo}
+
+
+def answered_verdict_of(job: Job) -> dict[str, Any]:
+    """The same, asked again for a while where the Hub does not answer; HubFailed (exit code 5) where it never does."""
+
+    def ask() -> dict[str, Any]:
+        verdict = verdict_of(job)
+        require_asked(verdict)
+        return verdict
+
+    return patiently(ask)
 
 
 def trust_for(publisher: "Publisher") -> "Trust | None":

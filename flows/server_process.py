@@ -15,9 +15,11 @@ from pathlib import Path
 from flows import keeping, server_state
 from flows.automating import FOLDER as AUTOMATIONS
 from flows.errors import FlowError, JobError
+from flows.late_runs import drop_superseded
 from flows.orchestrator import HOST, SOURCE, address, adopt, environment, prefect_folder
 from flows.profiles import DEFAULT
 from flows.resuming import EVERY_SECONDS, resume_crashed
+from flows.server_client import ServerAway, asking
 
 START_SECONDS = 180.0  # on an idle machine it takes ten
 STOP_SECONDS = 60.0
@@ -111,16 +113,14 @@ class Kept:
 
     def resume(self) -> None:
         """A server that is busy or about to be started again is asked the next time."""
-        import httpx
-        from prefect import get_client
-        from prefect.exceptions import PrefectException
-
         try:
-            with get_client(sync_client=True) as client:
+            with asking() as client:
                 for run in resume_crashed(client):
                     self.say(f"run {run.name} is scheduled again: crash {run.crashes}")
-        except (httpx.HTTPError, PrefectException) as error:
-            self.say(f"! no look at crashed runs: {type(error).__name__}")
+                if dropped := drop_superseded(client):
+                    self.say(f"{len(dropped)} late runs of schedules are dropped: later ones wait")
+        except ServerAway as away:
+            self.say(f"! no look at crashed and late runs: {away}")
 
     def ended(self, code: int | None) -> None:
         server_state.forget(self.home)

@@ -67,7 +67,7 @@ def at_present(job: Job, licences: Artefact) -> Present:
         licences=json.loads((licences.path / "verdict.json").read_text())["hash"],
         evaluation=_evaluation_part(evaluation_inputs(job, "", {})),
         **_job_parts(job.model_dump(mode="json")),
-        serving_code=digest([_serving_code(), papers.code_digest(), _requirements(job)]),
+        serving_code=digest([serving_code_now(), papers.code_digest(), requirements_of(job)]),
     )
     trained = prepared is not None and find(home(), "adapter", digest(adapter)) is not None
     return Present(snapshot=snapshot, dataset=digest(dataset), trained=trained)
@@ -114,11 +114,11 @@ def _job_parts(job: Mapping[str, Any]) -> dict[str, str]:
     return {"gate": digest(job["gate"]), "serving": digest(served), "listing": digest(job["listing"])}
 
 
-def _serving_code() -> list[str]:
+def serving_code_now() -> list[str]:
     return [tree_digest(SOURCE / "serving" / room) for room in ("app", "release")]
 
 
-def _requirements(job: Job) -> list[str]:
+def requirements_of(job: Job) -> list[str]:
     from serving.release.app_toml import requirements
 
     return requirements(app_settings(job))

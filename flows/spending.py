@@ -9,7 +9,7 @@ import os
 import threading
 import time
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
@@ -47,17 +47,45 @@ class Booked:
     source: str
 
 
+Meter = Callable[[], tuple[Decimal, int | None]]  # seconds so far, and nano-USD
+
+
+def wall(rate: Rate) -> Meter:
+    """Seconds since now, at a rate."""
+    start = time.monotonic()
+
+    def read() -> tuple[Decimal, int | None]:
+        seconds = Decimal(round((time.monotonic() - start) * 10**6)).scaleb(-6)
+        return seconds, rate.nano(seconds)
+
+    return read
+
+
+def metered(record: Path, rate: Rate) -> Meter:
+    """Seconds that a job on rented machines has used from now on, by its own record: waiting for a machine costs nothing."""
+    before = _rented(record)
+
+    def read() -> tuple[Decimal, int | None]:
+        seconds = _rented(record) - before
+        return seconds, rate.nano(seconds)
+
+    return read
+
+
 @contextmanager
-def booked(home: Path, app: str, work: Work, *, rate: Rate, recipe: str | None = None, every: float = 60.0) -> Iterator[None]:
-    """Book what is done inside by its seconds, in the month in which it began; of what is killed all but the last `every`."""
-    began, start = datetime.now(UTC), time.monotonic()
+def booked(
+    home: Path, app: str, work: Work, *, rate: Rate, recipe: str | None = None, meter: Meter | None = None, every: float = 60.0
+) -> Iterator[None]:
+    """Book what is done inside, in the month in which it began; of what is killed all but the last `every` seconds.
+
+    meter: what tells how much it was; without one the seconds that pass here.
+    """
+    began, read, over = datetime.now(UTC), meter or wall(rate), threading.Event()
     blank = _line(began, app, work, recipe=recipe, usd_nano=rate.nano(Decimal(0)), source=rate.source)
 
     def book_so_far(*, ended: bool = False) -> None:
-        seconds = Decimal(round((time.monotonic() - start) * 10**6)).scaleb(-6)
-        write(home, began, replace(blank, seconds=str(seconds), usd_nano=rate.nano(seconds), ended=ended))
-
-    over = threading.Event()
+        seconds, cost = read()
+        write(home, began, replace(blank, seconds=str(seconds), usd_nano=cost, ended=ended))
 
     def tick() -> None:
         while not over.wait(every):
@@ -109,14 +137,11 @@ def month_of(moment: datetime) -> str:
     return f"{moment.astimezone(UTC):%Y-%m}"
 
 
-def measured(home: Path, months: Iterable[str], app: str, recipe: str) -> Decimal | None:
-    """Seconds that the last training of this recipe took with its evaluation; None where none was measured in these months."""
-    ended = [line for month in months for line in latest(book(home, month)) if line.app == app and line.ended]
-    trained = [line for line in ended if line.work == "train" and line.recipe == recipe]
-    evaluated = [line for line in ended if line.work == "evaluate"]
-    if not trained:
-        return None
-    return sum((Decimal(last.seconds) for last in (trained[-1], *evaluated[-1:])), Decimal(0))
+def measured(home: Path, months: Iterable[str], app: str, work: Work, recipe: str) -> Decimal | None:
+    """Seconds that such a piece of work took last time; None where none was measured in these months."""
+    lines = [line for month in months for line in latest(book(home, month)) if line.ended]
+    alike = [line for line in lines if (line.app, line.work, line.recipe) == (app, work, recipe)]
+    return Decimal(alike[-1].seconds) if alike else None
 
 
 def sandbox_usage(home: Path, month: str, app: str | None) -> dict[str, Any]:
@@ -177,6 +202,13 @@ def write(home: Path, month: datetime, line: Booked) -> None:
         os.fsync(file)
     finally:
         os.close(file)
+
+
+def _rented(record: Path) -> Decimal:
+    if not record.is_file():
+        return Decimal(0)
+    requests = json.loads(record.read_text(encoding="utf-8"))["requests"]
+    return sum((Decimal(str(request["seconds"])) for request in requests), Decimal(0))
 
 
 def _line(began: datetime, app: str, work: Work, *, recipe: str | None, usd_nano: int | None, source: str) -> Booked:

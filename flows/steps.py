@@ -22,6 +22,7 @@ from flows.errors import GateRejected
 from flows.gating import require_accepted
 from flows.home import home
 from flows.job import Job
+from flows.patience import patiently
 from flows.placing import Remote, place
 from flows.progress import bar, say
 from flows.settings import app_settings, require_usable
@@ -42,7 +43,7 @@ ALL = 10**9  # pictures to hold out, where all are
 @task(name="check-licences", cache_policy=NO_CACHE)
 def check_licences(job: Job) -> Artefact:
     """Verdict and report; LicenceBlocked, or a duty that nothing could fulfil, stops the run here."""
-    verdict = rights.verdict_of(job)
+    verdict = rights.answered_verdict_of(job)
     require_usable(job)
     require_machine(job)
     require_possible(job)
@@ -64,7 +65,10 @@ def prepare_dataset(job: Job, licences: Artefact) -> Artefact:
     inputs = inputs_of(source, options, SOURCE / "training" / "data")
     with bar("dataset") as progress:
         made = make(
-            home(), "dataset", inputs, lambda out: with_report(lambda: prepare(source, out, options, progress=progress.update), out)
+            home(),
+            "dataset",
+            inputs,
+            lambda out: with_report(lambda: patiently(lambda: prepare(source, out, options, progress=progress.update)), out),
         )
     views.dataset_report(made.path)
     told("dataset", made)
@@ -99,7 +103,7 @@ def trained(job: Job, dataset: Artefact, licences: Artefact, inputs: dict[str, A
     def train(out: Path) -> None:
         work.mkdir(parents=True, exist_ok=True)
         write_config(job, dataset, licences, work / "config.json")
-        with bar("train") as progress, booking(job, "train"):
+        with bar("train") as progress, booking(job, "train", target, digest(inputs)):
             if isinstance(chosen := place(job.compute, deployed=False), Remote):
                 from flows.remote_training import Rented, train_remotely
 
@@ -111,7 +115,8 @@ def trained(job: Job, dataset: Artefact, licences: Artefact, inputs: dict[str, A
             events = work / "train.jsonl"
             arguments += ["--events", str(events)]
             pictures = job.training.batch_size
-            launch_trainer(arguments, events=events, log=work / "train.log", bar=progress, pictures=pictures)
+            log = work / "train.log"
+            patiently(lambda: launch_trainer(arguments, events=events, log=log, bar=progress, pictures=pictures))
 
     return make(home(), "adapter", inputs, train)
 
@@ -132,8 +137,9 @@ def evaluate_adapter(job: Job, dataset: Artefact, adapter: Artefact, licences: A
             arguments = ["evaluate", "--config", str(work / "config.json"), "--adapter", str(adapter.path), "--out", str(out)]
             for name, other in others.items():
                 arguments += [f"--{name}", str(other.path)]
-            events = work / "evaluate.jsonl"
-            launch_trainer([*arguments, "--events", str(events)], events=events, log=work / "evaluate.log", bar=progress)
+            events, log = work / "evaluate.jsonl", work / "evaluate.log"
+            arguments += ["--events", str(events)]
+            patiently(lambda: launch_trainer(arguments, events=events, log=log, bar=progress))
 
     bundle = make(home(), "bundle", inputs, evaluate)
     views.loss_table(bundle.path)

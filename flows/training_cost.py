@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from flows.deploy_cost import deploy_cost
 from flows.home import home
 from flows.placing import Remote, place
-from flows.spending import Rate, Work, book_forecast, booked, measured, month_of, nano
+from flows.spending import Rate, Work, book_forecast, booked, measured, metered, month_of, nano
 from flows.store import digest
 from flows.targets import Target
 
@@ -17,9 +17,11 @@ if TYPE_CHECKING:
     from flows.job import Job
 
 OWN = "the machine is yours: nothing is counted for it"
+PLAYED = "the sandbox takes no money"
 RENTED = "retrain.machine_usd_per_hour"
 MARGIN = Decimal("1.5")  # a training that was measured may take so many times as long with other pictures
 REMEMBERED = timedelta(days=100)
+WORKS: tuple[Work, ...] = ("train", "evaluate")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,25 +32,36 @@ class Estimate:
     basis: str
 
 
-def rate_of(job: "Job") -> Rate:
-    """What a second of the machine costs that trains the job."""
-    where = place(job.compute, deployed=False)
-    if not isinstance(where, Remote):
+def rate_of(job: "Job", target: Target, work: Work = "train") -> Rate:
+    """What a second of the machine costs that trains the job, or that evaluates it: that is always the one here."""
+    machine = machine_of(job) if work == "train" else None
+    if machine is None:
         hour = job.retrain.machine_usd_per_hour
         return Rate(usd_per_second=Decimal(0), source=OWN) if hour is None else Rate(usd_per_second=hour / 3600, source=RENTED)
+    if target == "sandbox":
+        return Rate(usd_per_second=Decimal(0), source=PLAYED)
     from flows.sizing import gpu_of
 
-    gpu = gpu_of(where.machine)
+    gpu = gpu_of(machine)
     if gpu is None or gpu.usd_per_second is None:
-        return Rate(usd_per_second=None, source=f"no rate of {where.machine} is known (training/facts/gpus.yaml)")
+        return Rate(usd_per_second=None, source=f"no rate of {machine} is known (training/facts/gpus.yaml)")
     lowest, listed = gpu.usd_per_second
     source = "fal's list rate" if listed else "fal's lowest rate; the list rate is not known"
-    return Rate(usd_per_second=Decimal(str(listed or lowest)), source=f"{where.machine} at {source}, as of September 2026")
+    return Rate(usd_per_second=Decimal(str(listed or lowest)), source=f"{machine} at {source}, as of September 2026")
 
 
-def booking(job: "Job", work: Work) -> AbstractContextManager[None]:
-    """Book what is done inside to the job's app, at the rate of the machine that trains it."""
-    return booked(home(), job.serving.app, work, rate=rate_of(job), recipe=recipe_of(job))
+def machine_of(job: "Job") -> str | None:
+    """The machine at fal that trains the job; None where it is trained here."""
+    where = place(job.compute, deployed=False)
+    return where.machine if isinstance(where, Remote) else None
+
+
+def booking(job: "Job", work: Work, target: Target = "sandbox", key: str = "") -> AbstractContextManager[None]:
+    """Book what is done inside to the job's app. key: of what is trained, by which a rented machine's record is named."""
+    rate = rate_of(job, target, work)
+    rented = work == "train" and machine_of(job) is not None
+    meter = metered(home() / "remote" / f"{target}-{key[:16]}.json", rate) if rented else None
+    return booked(home(), job.serving.app, work, rate=rate, recipe=recipe_of(job), meter=meter)
 
 
 def book_deploy(job: "Job", target: Target) -> None:
@@ -58,48 +71,52 @@ def book_deploy(job: "Job", target: Target) -> None:
         book_forecast(home(), job.serving.app, "deploy", usd_nano=cost.usd_nano, source=cost.basis)
 
 
-def training_estimate(job: "Job", now: datetime) -> Estimate:
-    """The training and its evaluation."""
-    rate = rate_of(job)
-    if rate.usd_per_second is None:
-        return Estimate(usd_nano=None, basis=rate.source)
-    if rate.usd_per_second == 0:
-        return Estimate(usd_nano=0, basis=rate.source)
+def training_estimate(job: "Job", target: Target, now: datetime) -> Estimate:
+    """The training and its evaluation together."""
+    parts = [_estimate(job, target, work, now) for work in WORKS]
+    basis = "; ".join(dict.fromkeys(part.basis for part in parts))
+    costs = [part.usd_nano for part in parts]
+    return Estimate(usd_nano=None if None in costs else sum(cost or 0 for cost in costs), basis=basis)
+
+
+def _estimate(job: "Job", target: Target, work: Work, now: datetime) -> Estimate:
+    rate = rate_of(job, target, work)
+    if not rate.usd_per_second:
+        return Estimate(usd_nano=rate.nano(Decimal(0)), basis=rate.source)
     months = sorted({month_of(now - REMEMBERED * part / 4) for part in range(5)})
-    seconds = measured(home(), months, job.serving.app, recipe_of(job))
+    seconds = measured(home(), months, job.serving.app, work, recipe_of(job))
     if seconds is not None:
-        said = f"{seconds:.0f} s were measured last time, half as many more are allowed for; {rate.source}"
+        said = f"to {work} took {seconds:.0f} s last time, half as much more is allowed for; {rate.source}"
         return Estimate(usd_nano=rate.nano(seconds * MARGIN), basis=said)
-    return forecast(job, rate)
+    machine = machine_of(job) if work == "train" else None
+    if machine is None:
+        return Estimate(usd_nano=None, basis="nothing was measured yet on this machine, so what a training takes is not known")
+    return forecast(job, machine, rate)
 
 
-def forecast(job: "Job", rate: Rate) -> Estimate:
-    """By counting, on a GPU of the forecast's table; half as much again for loading, encoding and the evaluation."""
-    where = place(job.compute, deployed=False)
-    if not isinstance(where, Remote):
-        return Estimate(usd_nano=None, basis="nothing was measured yet on this machine, so the time of a training is not known")
+def forecast(job: "Job", machine: str, rate: Rate) -> Estimate:
+    """By counting, on a GPU of the forecast's table; half as much again for starting, loading and encoding."""
     from flows.sizing import gpu_of
     from training import forecast as forecasts
     from training.errors import BaseModelError, HubError
 
-    ref, gpu = str(job.base.folder) if job.base.folder else job.base.repo, gpu_of(where.machine)
+    ref, gpu = str(job.base.folder) if job.base.folder else job.base.repo, gpu_of(machine)
     try:
         counted = forecasts.study(forecasts.anatomy_of(ref, job.base.pinned), job.training)
     except (BaseModelError, HubError) as error:
         return Estimate(usd_nano=None, basis=str(error))
     (outlook,) = [one for one in forecasts.forecast(counted, job.training) if one.gpu == gpu]
     if outlook.hours is None:
-        return Estimate(usd_nano=None, basis=f"the base does not fit {where.machine}, by the forecast")
+        return Estimate(usd_nano=None, basis=f"the base does not fit {machine}, by the forecast")
     seconds = Decimal(str(outlook.hours[1])) * 3600
-    return Estimate(
-        usd_nano=rate.nano(seconds * MARGIN), basis=f"at most {seconds:.0f} s of steps by forecast, and half as much; {rate.source}"
-    )
+    said = f"at most {seconds:.0f} s of steps by forecast, half as much more for the rest; {rate.source}"
+    return Estimate(usd_nano=rate.nano(seconds * MARGIN), basis=said)
 
 
 def deploy_estimate(job: "Job", target: Target) -> Estimate:
     """Two starts, the smoke tests and the golden prompts; the sandbox takes no money."""
     if target == "sandbox":
-        return Estimate(usd_nano=0, basis="the sandbox takes no money")
+        return Estimate(usd_nano=0, basis=PLAYED)
     cost = deploy_cost(job)
     if cost is None:
         return Estimate(usd_nano=None, basis=f"no rate of {job.serving.machine_type} is known (training/facts/gpus.yaml)")

@@ -5,31 +5,33 @@ freezes the worker, ends its runs, waits until they are gone and schedules them 
 runs, which the next worker of its name settles.
 """
 
-import contextlib
 import json
 import os
 import re
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
+from uuid import UUID
 
 import psutil
 
 from flows import keeping, server_state
+from flows.engines import end_all, end_engine, engines, freeze
 from flows.errors import JobError
 from flows.orchestrator import POOLS, SOURCE, adopt, environment, prefect_folder
 from flows.provisioning import gpus
+from flows.server_client import ServerAway, asking
 from flows.server_process import START_SECONDS, end_process
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
 
-RUN_ID = "PREFECT__FLOW_RUN_ID"  # in the environment of a process that a worker started
 END_SECONDS = 15.0  # for runs to put things in order; the reaper needs as long as the trainer has
+CANCEL_EVERY_SECONDS = 3.0  # two looks and the patience with an engine are less than the ten seconds that are promised
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 Say = Callable[[str], None]
 
@@ -84,6 +86,7 @@ class Kept:
 
     def __init__(self, home: Path, state: WorkerState, limit: int | None, say: Say) -> None:
         self.home, self.state, self.limit, self.say = home, state, limit, say
+        self.looked, self.cancelling = 0.0, set[str]()
         self.log = keeping.folder_of_logs(home) / f"worker-{state.name}.log"
         self.left = read_state(home, state.name).runs if state_file(home, state.name).exists() else ()
 
@@ -99,29 +102,36 @@ class Kept:
         return child
 
     def look(self, child: keeping.Child) -> None:
-        """Keep the list of its runs: whoever comes after us needs it."""
-        runs = tuple(sorted(engines(child)))
+        """Keep the list of its runs: whoever comes after us needs it. End what was cancelled and goes on all the same."""
+        found = engines(child)
+        runs = tuple(sorted(found))
         if runs != self.state.runs:
             self.keep_state(runs)
+        if runs and time.monotonic() - self.looked >= CANCEL_EVERY_SECONDS:
+            self.looked = time.monotonic()
+            self.end_cancelled(found)
+
+    def end_cancelled(self, found: Mapping[str, psutil.Process]) -> None:
+        """Prefect's worker sees to cancellations, except when an outage of the server has put an end to its watch for them."""
+        try:
+            with asking() as client:
+                cancelling = {run for run in found if is_cancelling(client, run)}
+        except ServerAway:
+            return
+        for run in cancelling & self.cancelling:  # seen by the look before, too: nobody else does it
+            end_engine(found[run])
+            self.settle((run,))
+        self.cancelling = cancelling
 
     def keep_state(self, runs: tuple[str, ...]) -> None:
         self.state = replace(self.state, runs=runs)
         server_state.write_private(state_file(self.home, self.state.name), json.dumps(asdict(self.state)) + "\n")
 
     def end_runs(self, child: keeping.Child) -> None:
-        """Freeze the worker, so that it starts and reports nothing more; ask its runs to end, and wait until they have."""
-        for worker in workers(child):
-            worker.suspend()
-        self.look(child)
-        running = list(engines(child).values())
-        for process in running:
-            with contextlib.suppress(psutil.NoSuchProcess):
-                process.terminate()
-        deadline = time.monotonic() + END_SECONDS
-        while any(map(is_at_work, running)) and time.monotonic() < deadline:
-            time.sleep(0.1)
-        for worker in workers(child):
-            worker.kill()
+        """Freeze the worker, note which runs there are, and end them."""
+        freeze(child)
+        self.keep_state(tuple(sorted(engines(child))))
+        end_all(child, END_SECONDS)
 
     def ended(self, code: int | None) -> None:
         """The reaper has ended all that it had; its runs are settled now, or by the next start."""
@@ -133,29 +143,33 @@ class Kept:
 
     def settle(self, runs: tuple[str, ...]) -> None:
         """Say what became of runs whose processes are gone; where the server is away, the list stays for the next start."""
-        import httpx
-        from prefect import get_client
-
         if not runs:
             return
         try:
-            with get_client(sync_client=True) as client:
+            with asking() as client:
                 for run in runs:
                     if line := settled(client, run):
                         self.say(line)
-        except httpx.HTTPError as error:
-            self.say(
-                f"! {len(runs)} runs of worker {self.state.name} are settled at its next start: no server ({type(error).__name__})"
-            )
+        except ServerAway as away:
+            self.say(f"! {len(runs)} runs of worker {self.state.name} are settled at its next start: no server ({away})")
             return
         self.left = ()
-        self.keep_state(())
+        self.keep_state(tuple(run for run in self.state.runs if run not in runs))
+
+
+def is_cancelling(client: "SyncPrefectClient", run_id: str) -> bool:
+    """Whether somebody wants this run to end; also where the server has lost patience and calls it Cancelled already."""
+    from prefect.exceptions import ObjectNotFound
+
+    try:
+        state = client.read_flow_run(UUID(run_id)).state
+    except ObjectNotFound:
+        return True  # deleted while it runs
+    return state is not None and (state.is_cancelling() or state.is_cancelled())
 
 
 def settled(client: "SyncPrefectClient", run_id: str) -> str | None:
     """Schedule again a run whose process is gone; one that was being cancelled is Cancelled. None where it had ended."""
-    from uuid import UUID
-
     from prefect.exceptions import ObjectNotFound
     from prefect.states import Cancelled
 
@@ -173,36 +187,6 @@ def settled(client: "SyncPrefectClient", run_id: str) -> str | None:
         return None
     schedule_again(client, run.id, "its worker was stopped; what is done is found")
     return f"run {run.name} is scheduled again"
-
-
-def engines(child: keeping.Child) -> dict[str, psutil.Process]:
-    """The processes that run flows, by the id of their run."""
-    found: dict[str, psutil.Process] = {}
-    for process in descendants(child):
-        with contextlib.suppress(psutil.Error):
-            if "prefect.engine" in process.cmdline():
-                found[process.environ()[RUN_ID]] = process
-    return found
-
-
-def workers(child: keeping.Child) -> list[psutil.Process]:
-    """Prefect's worker itself, below the reaper."""
-    with contextlib.suppress(psutil.Error):
-        return [process for process in psutil.Process(child.pid).children() if "worker" in process.cmdline()]
-    return []
-
-
-def is_at_work(process: psutil.Process) -> bool:
-    """Not over; one that is over stays a zombie until its parent, which is frozen, has looked."""
-    with contextlib.suppress(psutil.NoSuchProcess):
-        return process.status() != psutil.STATUS_ZOMBIE
-    return False
-
-
-def descendants(child: keeping.Child) -> list[psutil.Process]:
-    with contextlib.suppress(psutil.NoSuchProcess):
-        return psutil.Process(child.pid).children(recursive=True)
-    return []
 
 
 def address_of() -> str:

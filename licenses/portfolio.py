@@ -76,8 +76,10 @@ def headline(entries: Sequence[Entry], faults: Sequence[str]) -> str:
     changed = sum(one.state == "re-review" for one in entries)
     if not entries and not faults:
         return "Nothing is live, and no base is waited for"
-    said = f"{bad} of {live} live releases may not be served any more" if bad else f"All {live} live releases are allowed"
-    said = said if live else "Nothing is live"
+    if bad:
+        said = f"{bad} of {live} live releases may not be served any more"
+    else:
+        said = {0: "Nothing is live", 1: "The one live release is allowed"}.get(live, f"All {live} live releases are allowed")
     return ", ".join([said, *([f"{changed} to be read"] if changed else []), *([f"{len(faults)} not checked"] if faults else [])])
 
 

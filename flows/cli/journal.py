@@ -36,5 +36,6 @@ def journal(
     for line in lines:
         row = line["row"]
         of = f"{row.get('app', '-')} ({row.get('target', '-')})"
-        print(f"{line['seq']:>5}  {line['at']}  {line['event']:<10} {of} package {row.get('package', '-')[:12]}")
+        package = row.get("package") or row.get("subject", {}).get("package", "-")  # of a release, or of what was approved
+        print(f"{line['seq']:>5}  {line['at']}  {line['event']:<10} {of} package {package[:12]}")
     print(f"{number} lines, all proven{f'; written to {export}' if export else ''}")

@@ -71,13 +71,15 @@ def lint(
 
 @app.command()
 def diff(name: App, target: Where = "sandbox") -> None:
-    """What callers and fal should know of the change from the release before this one.
+    """What callers and fal should know of the change from the release before this one, prices reckoned again; and the mail of it.
 
     Example: lorasmith listing diff emoji-3d
     """
-    from flows.listing_desk import changelog_of
+    from flows.listing_desk import MAIL, changelog_of
+    from flows.progress import say
 
     print(changelog_of(place_of(name, target)), end="")
+    say(f"the mail that tells fal of it: {place_of(name, target) / MAIL}")
 
 
 @app.command()

@@ -23,12 +23,12 @@ def logs(
     from flows import log_files, run_book
 
     found = log_files.of_run(run_book.found(run)) if run else log_files.all_of_them()
+    places = {}
     for path in found:
-        print(f"==> {log_files.name_of(path)} <==")
-        for line in log_files.tail(path, lines):
-            print(line)
+        places[path], last = log_files.tail(path, lines)
+        print(f"==> {log_files.name_of(path)} <==", *last, sep="\n", flush=True)
     if not found:
         print("nothing was written yet")
     if follow:
-        for path, line in log_files.followed(run):
+        for path, line in log_files.followed(places, run):
             print(f"{log_files.name_of(path)}: {line}", flush=True)

@@ -41,20 +41,24 @@ def publish(
     print_summary(run_flow(loaded, target, again=again))
 
 
-def train(job: JobFile) -> None:
-    """Licences, dataset, training, evaluation and gate; prints the folder of the adapter.
+def train(job: JobFile, target: Where = "sandbox", yes: Yes = False) -> None:
+    """Licences, dataset, training, evaluation and gate; prints the folder of the adapter. The target has the machine it rents.
 
     Example: lorasmith train examples/emoji/job.yaml
     """
-    print(run_flow(preflight(job), until="gate")["bundle"])
+    loaded = preflight(job)
+    ask_before_renting(loaded, target, yes)
+    print(run_flow(loaded, target, until="gate")["bundle"])
 
 
-def package(job: JobFile) -> None:
+def package(job: JobFile, target: Where = "sandbox", yes: Yes = False) -> None:
     """All up to the folder that runs on the platform; prints it.
 
     Example: lorasmith package examples/emoji/job.yaml
     """
-    print(run_flow(preflight(job), until="package")["package"])
+    loaded = preflight(job)
+    ask_before_renting(loaded, target, yes)
+    print(run_flow(loaded, target, until="package")["package"])
 
 
 def deploy(job: JobFile, target: Where = "sandbox", yes: Yes = False, again: Again = False) -> None:
@@ -82,7 +86,7 @@ def allowed(job: "Job") -> "Job":
     from flows.settings import require_usable
     from flows.sizing import require_machine
 
-    verdict = rights.verdict_of(job)
+    verdict = rights.answered_verdict_of(job)
     if not rights.is_allowed(verdict):
         say(f"license report: {rights.keep_report(verdict).path / 'report.html'}")
     rights.require_allowed(verdict)
@@ -112,3 +116,14 @@ def ask_before_cost(target: Target, yes: bool) -> None:
         return
     open_platform(target).close()  # refuses a missing or malformed key; nothing is called yet
     require_agreed("Deploying to fal and testing there costs money. Go on?", yes, otherwise="not deployed")
+
+
+def ask_before_renting(job: "Job", target: Target, yes: bool) -> None:
+    """A training on fal's machines costs money, before anything is deployed there."""
+    from flows.cli.asking import require_agreed
+    from flows.placing import Remote, place
+    from flows.targets import open_platform
+
+    if target == "fal" and isinstance(place(job.compute, deployed=False), Remote):
+        open_platform(target).close()  # refuses a missing or malformed key; nothing is called yet
+        require_agreed("Training on fal's machines costs money. Go on?", yes, otherwise="not trained")

@@ -78,11 +78,15 @@ def lines_of(found: Mapping[str, Any]) -> Iterator[str]:
         yield f"{'release':<16} {found['release']['id']}, now {found['release']['state']} (lorasmith journal {found['app']})"
     if found["decision"]:
         yield f"{'decision':<16} {found['decision']['outcome']}: {found['decision']['path']}"
-    yield from (f"{name:<16} {found[key]}" for key, name in LINKS.items() if found.get(key))
+    yield from (f"{name:<16} {place_of(found[key])}" for key, name in LINKS.items() if found.get(key))
     if found["page"]:
         yield f"{'Prefect':<16} {found['page']}"
     if Path(found["log"]).is_file():
         yield f"{'log':<16} {found['log']} (lorasmith logs {found['run']})"
+
+
+def place_of(path: str) -> str:
+    return path if Path(path).exists() else f"{path} (not there any more)"
 
 
 def release_of(run: Mapping[str, Any]) -> dict[str, Any] | None:

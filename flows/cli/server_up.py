@@ -66,7 +66,7 @@ def down(
 
 @app.command()
 def status(as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False) -> None:
-    """Whether it is up and answers, and which workers of this home are up on this machine. Exit code 1 where it is not well.
+    """Whether it is up and answers, and which workers of this home are up on this machine.
 
     Example: lorasmith server status --json
     """
@@ -84,10 +84,10 @@ def status(as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = F
     elif state:
         said = "up" if well else "there and does not answer"
         print(f"Prefect's server is {said} on {address(state.port)} (process {state.pid}) since {state.since}")
+    elif (keeper := server_state.keeper(home())) is not None:
+        print(f"Prefect's server is starting (process {keeper})")
     else:
         print("no Prefect server is up; `lorasmith server up --background` starts one")
     if not as_json:
         for one in workers:
             print(f"worker {one.name} of pool {one.pool} (process {one.pid}): {len(one.runs)} runs")
-    if not well:
-        raise typer.Exit(1)

@@ -27,13 +27,13 @@ def svg(rows: Sequence[Mapping[str, Any]]) -> str:
     names = sorted({f"{row['app']} ({row['target']})" for row in rows})[: len(COLOURS)]
     span = _span(rows)
     shown = [panel for panel in PANELS if any(_value(row, panel[2]) is not None for row in rows)]
-    height = TOP + len(shown) * (PANEL + GAP) + 20
+    height = TOP + len(shown) * (PANEL + GAP) + 24
     parts = [part for number, panel in enumerate(shown) for part in _panel(panel, TOP + number * (PANEL + GAP), rows, names, span)]
     legend = "".join(_key(number, name) for number, name in enumerate(names))
     size = f'viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}"'
     head = f'<svg xmlns="http://www.w3.org/2000/svg" {size} role="img" aria-label="{escape(_words(rows))}">'
     paper = '<rect class="p" width="100%" height="100%"/>'
-    return f"{head}<style>{STYLE}</style>{paper}{legend}{''.join(parts)}</svg>\n"
+    return f"{head}<style>{STYLE}</style>{paper}{legend}{''.join(parts)}{_moments(rows, height - 10)}</svg>\n"
 
 
 def _words(rows: Sequence[Mapping[str, Any]]) -> str:
@@ -93,6 +93,15 @@ def _lines(points: Sequence[Point | None], number: int) -> Iterator[str]:
             yield f'<polyline class="l" fill="none" stroke-width="2" {style} points="{drawn}"/>'
             yield f'<circle class="l" cx="{run[-1][0]:.1f}" cy="{run[-1][1]:.1f}" r="3" fill="{COLOURS[number]}"/>'
             run = []
+
+
+def _moments(rows: Sequence[Mapping[str, Any]], y: float) -> str:
+    """When the first and the last look were, below the panels."""
+    if not rows:
+        return ""
+    first, last = sorted((rows[0], rows[-1]), key=lambda row: str(row["at"]))
+    left = f'<text class="s" x="{LEFT}" y="{y}">{_when(first)} UTC</text>'
+    return f'{left}<text class="s" x="{WIDTH - RIGHT}" y="{y}" text-anchor="end">{_when(last)} UTC</text>'
 
 
 def _key(number: int, name: str) -> str:

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Literal
 
-from flows.monitoring.look import Answers, Look, Price
+from flows.monitoring.look import Answers, Look
 from flows.thresholds import Code, Thresholds
+from serving.listing.profit import loss, measured_of
 
 Level = Literal["ok", "warn", "alert"]
 RANK: dict[Level, int] = {"ok": 0, "warn": 1, "alert": 2}
@@ -129,17 +130,20 @@ def _money(look: Look, limits: Thresholds) -> Iterator[Finding]:
             text=f"{text}, ${limits.margin_usd:g} are wanted" if low else text,
             todo=todo,
         )
-    yield _price(look.price, limits)
+    yield _price(look, limits)
     yield from _listing(look, limits)
 
 
-def _price(price: Price, limits: Thresholds) -> Finding:
-    now = price.now
-    if now is None or price.recommended is None:
-        return Finding(code="price", level="ok", text="no price or no recommendation is known to compare")
-    source = "the platform asks" if price.live is not None else "the listing asks"
-    text = f"{source} ${now:g} a {price.unit}, recommended are ${price.recommended:g}"
+def _price(look: Look, limits: Thresholds) -> Finding:
+    price, now = look.price, look.price.now
     todo = "set listing.price_usd in the job, publish, and send fal the new price"
+    if lost := _lost(look, limits):
+        return Finding(code="price", level="alert", text=lost, todo=todo)
+    source = "the platform asks" if price.live is not None else "the listing asks"
+    if now is None or price.recommended is None:
+        asked = "no price was set" if now is None else f"{source} ${now:g} per {price.unit}"
+        return Finding(code="price", level="ok", text=f"{asked}; no recommendation is known to compare with")
+    text = f"{source} ${now:g} per {price.unit}, recommended are ${price.recommended:g}"
     if price.floor is not None and now < price.floor:
         return Finding(code="price", level="alert", text=f"{text}: it loses money, ${price.floor:g} cover its cost", todo=todo)
     if price.live is not None and price.wanted is not None and abs(price.live - price.wanted) > 1e-9:
@@ -152,12 +156,24 @@ def _price(price: Price, limits: Thresholds) -> Finding:
     return Finding(code="price", level="ok", text=text)
 
 
+def _lost(look: Look, limits: Thresholds) -> str | None:
+    """What a unit really cost against its price; of fewer units than requests are judged from, one start is the whole cost."""
+    units, money = look.day.units, look.money
+    if not units or units < limits.min_requests:
+        return None
+    return loss(measured_of(money.cost, units, said(money.cost_by), "yesterday"), look.price.now, share=money.share or 0.0)
+
+
 def _listing(look: Look, limits: Thresholds) -> Iterator[Finding]:
     if look.listing is None:
         yield Finding(code="listing", level="ok", text="was not sent to fal yet, as far as it was marked")
         return
     mark, day = look.listing
     waited = (look.today - day).days
+    if look.stale and mark in ("sent", "answered", "listed"):
+        text = f"{mark} on {day}, and the page is about another package by now"
+        yield Finding(code="listing", level="warn", text=text, todo="send fal what changed: lorasmith listing diff says it")
+        return
     if mark == "sent" and waited > limits.unanswered_days:
         text = f"was sent on {day} and not answered in {waited} days"
         yield Finding(code="listing", level="warn", text=text, todo=f"ask fal; lorasmith listing mark {look.app} answered")
@@ -198,13 +214,13 @@ def _papers(look: Look, limits: Thresholds) -> Iterator[Finding]:
     todo = "have it reviewed and signed again: lorasmith waiver sign"
     yield _ends("waiver", "a waiver that counts", papers.waiver, look.today, limits, todo)
     todo = "read the sources again, lorasmith license check says which, and set as_of in licenses/facts"
-    yield _ends("catalogue", "what is known of its licences", papers.facts, look.today, limits, todo)
+    yield _ends("catalogue", "what is known of its licences beside exact texts", papers.facts, look.today, limits, todo)
     yield _licence(look, limits)
 
 
 def _ends(code: Code, what: str, day: date | None, today: date, limits: Thresholds, todo: str) -> Finding:
     if day is None:
-        return Finding(code=code, level="ok", text=f"{what}: nothing of the kind has an end")
+        return Finding(code=code, level="ok", text=f"{what}: there is none that ends")
     left = (day - today).days
     text = f"{what} ends on {day}, in {left} days" if left >= 0 else f"{what} ended on {day}, {-left} days ago"
     level: Level = "alert" if left < limits.expiry_alert_days else "warn" if left < limits.expiry_warn_days else "ok"

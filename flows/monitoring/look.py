@@ -98,7 +98,8 @@ class Papers:
 class Look:
     """A live release at a moment. health: status of /health; None where no runner is up and none was woken.
 
-    listing: (mark, day) that the author made last. fault: why the platform could not be asked.
+    listing: (mark, day) that the author made last; stale: of another package than the page's. fault: why the platform could not be
+    asked.
     """
 
     app: str
@@ -117,6 +118,7 @@ class Look:
     money: Money = Money()
     price: Price = Price(unit="image")
     listing: tuple[str, date] | None = None
+    stale: bool = False
     golden: Drawn | None = None
     papers: Papers = Papers()
 

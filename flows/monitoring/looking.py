@@ -3,11 +3,11 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from flows.home import home
-from flows.listing_desk import desk, marks
+from flows.listing_desk import desk, marks_of
 from flows.monitoring.golden import drawn_again
 from flows.monitoring.look import Answers, Day, Look, Price, percentile
 from flows.monitoring.money import money_of
@@ -57,6 +57,7 @@ def looked(release: Mapping[str, Any], platform: Platform, *, job: "Job | None",
         price=price,
         money=money_of(
             books,
+            earned=earned(release["target"], app, now.timestamp() - DAY),
             units=look.day.units,
             images=look.day.images,
             wanted_usd=price.wanted if price.wanted is not None else price.recommended,
@@ -89,8 +90,8 @@ def begun(release: Mapping[str, Any], job: "Job | None", now: datetime, *, fault
         at=now,
         fault=fault,
         probation=(release["evidence"].get("probation") or {}).get("state"),
-        listing=marked_last(release["target"], release["app"]),
         papers=papers_of(release, job),
+        **marked_last(release["target"], release["app"]),
     )
 
 
@@ -151,10 +152,23 @@ def price_of(app: str, target: str, job: "Job | None", books: Books) -> Price:
     )
 
 
-def marked_last(target: str, app: str) -> tuple[str, date] | None:
-    """How far the author's listing is, by the last mark that was made by hand."""
-    found = marks(desk(home(), target, app))
-    return (found[-1]["state"], datetime.fromisoformat(found[-1]["at"]).date()) if found else None
+def earned(target: str, app: str, since: float) -> float | None:
+    """What others paid since a moment by the sandbox's ledger, None where a price was not known; fal shows nobody its own."""
+    if target != "sandbox":
+        return None
+    from serving.sandbox import control
+
+    rows = [
+        row for row in control.ledger(home()) if row["app"] == app and row["environment"] == "main" and row["ended_at"] >= since
+    ]
+    costs = [row["cost_nano"] for row in rows if row["payer"] not in (None, row["owner"])]
+    return None if not costs or None in costs else sum(costs) / 1e9
+
+
+def marked_last(target: str, app: str) -> dict[str, Any]:
+    """How far the author's listing is, by the last mark that was made by hand; empty where there is none."""
+    mine = next((one for one in marks_of(home()) if (one.target, one.app) == (target, app) and one.at), None)
+    return {"listing": (mine.state, datetime.fromisoformat(mine.at).date()), "stale": mine.stale} if mine and mine.at else {}
 
 
 def rate_of(job: "Job | None") -> float | None:

@@ -75,17 +75,25 @@ def as_markdown(reports: Sequence[Report], chart: str) -> str:
     parts = [f"# Monitor: {_summary(reports)}", ""]
     for report in reports:
         look = report.look
+        parts += [f"## {_md(look.app)} on {look.target}: {report.level}", "", *_needs(report.findings)]
+        figures = {name: value for name, value in as_row(report).items() if name not in ("app", "target", "state")}
         parts += [
-            f"## {_md(look.app)} on {look.target}: {report.level}",
-            "",
-            "| | what | found | what to do |",
-            "|---|---|---|---|",
+            "| | |",
+            "|---|---|",
+            *(f"| {name} | {_md(str(value))} |" for name, value in figures.items() if value is not None),
         ]
-        parts += [f"| {SIGNS[one.level]} | {one.code} | {_md(one.text)} | {_md(one.todo)} |" for one in report.findings]
+        parts += ["", "| looked at | found |", "|---|---|"]
+        parts += [f"| {one.code} | {_md(one.text)} |" for one in report.findings if not RANK[one.level]]
         parts += ["", f"Revision `{look.revision}`, looked at {look.at:%Y-%m-%d %H:%M:%S} UTC.", ""]
     picture = base64.b64encode(chart.encode()).decode()
     parts += ["## The last looks", "", f"![Requests, latency and money over time](data:image/svg+xml;base64,{picture})", ""]
-    return "\n".join([*parts, "`≈` is an estimate, all else is the platform's own record; an empty place is not known.", ""])
+    return "\n".join([*parts, "≈ is an estimate, all else is the platform's own record; what is missing is not known.", ""])
+
+
+def _needs(findings: Sequence[Finding]) -> list[str]:
+    """What needs somebody, as a list: in a table of Prefect's pages long lines would be cut off."""
+    rows = [f"- **{one.level}** {one.code}: {_md(one.text)}. To do: {_md(one.todo)}" for one in findings if RANK[one.level]]
+    return [*rows, ""] if rows else []
 
 
 def _summary(reports: Sequence[Report]) -> str:

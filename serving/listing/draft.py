@@ -60,14 +60,16 @@ def draft_listing(
     progress: Progress,
     settings: Mapping[str, Any] | None = None,
     basis: Basis | None = None,
+    earned: Mapping[str, Any] | None = None,
     date: datetime | None = None,
 ) -> dict[str, Any]:
     """Write listing.json, the texts, the mail, thumbnail.png, social.png, examples/ and receipts/ into `out`.
 
     `gallery` is the folder with the pictures of `shots` (gallery.photographed); nothing is called here. `settings` (the package's
     settings.json) fills the bounds of the API table. `basis` is what a price can be reckoned from: with it, PRICING.md and
-    pricing.svg are written too. `date` is the mail's Date; without it the mail client sets it. GalleryError where pictures lack,
-    DraftRefused (one line an error) where lint finds errors: then `out`, an empty folder, stays empty.
+    pricing.svg are written too. `earned` is what the release before cost so far: fields of profit.Measured, with `live_usd` and
+    `share`, each of which may be None. `date` is the mail's Date; without it the mail client sets it. GalleryError where pictures
+    lack, DraftRefused (one line an error) where lint finds errors: then `out`, an empty folder, stays empty.
     """
     if out.exists() and any(out.iterdir()):
         raise ListingError(f"{out}: got a folder with files in it; a draft is written into an empty one")
@@ -84,6 +86,7 @@ def draft_listing(
         }
         | ({"settings": dict(settings)} if settings else {})
         | ({RECEIPT: reckoned(basis)} if basis else {})
+        | ({"measured": dict(earned)} if earned else {})
     )
     strip = reach.reached(made.examples, made.files, float(manifest["scale"]))
     documents |= {reach.RECEIPT: strip} if strip else {}
@@ -100,7 +103,7 @@ def draft_listing(
         "units": made.units,
         "calls": len(made.calls),
         "endpoint_id": listing.endpoint_id,
-        "warnings": [str(finding) for finding in findings],
+        "warnings": [str(finding) for finding in findings if finding.level == "warning"],
         "listing_sha256": hashlib.sha256(files["listing.json"]).hexdigest(),
     }
 
@@ -136,7 +139,7 @@ def assembled(
     return Listing(
         endpoint_id=endpoint,
         metadata=metadata_of(endpoint, documents, texts, licence),
-        pricing=price(texts.price_usd, reckoning, unit_of(documents.get("settings"))),
+        pricing=price(texts.price_usd, reckoning, unit_of(documents.get("settings")), earned=documents.get("measured")),
         examples=made.examples,
         pinned=texts.prompts,
         api=api_of(documents),

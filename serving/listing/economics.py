@@ -13,11 +13,12 @@ LONG_WAIT = 120.0  # seconds until a runner is free, beyond which callers give u
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Machine:
-    """A rate and where it is from."""
+    """A rate, where it is from, and when it was read (ISO 8601; None: not known)."""
 
     name: str
     usd_per_second: float
     source: str
+    as_of: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -18,7 +18,7 @@ from serving.listing.planning import Shot, arguments_of
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Examples:
-    """The examples, the bytes of their files, and what was called and billed for them (no clock in it)."""
+    """The examples, the bytes of their files, and what was called, billed and waited for them."""
 
     examples: tuple[Example, ...]
     files: dict[str, bytes]

@@ -12,6 +12,7 @@ from serving.listing.figures import Documents, at, counted, figure
 from serving.listing.measured import champion, interval, measures, memorisation
 from serving.listing.model import Evaluation, Facts, Figure, HeldOut, Memorisation, TrainingData
 from serving.listing.reach import strengths
+from serving.listing.speed import on_fal, speed
 
 MAX_SHOWN_PICTURES = 60
 
@@ -40,6 +41,7 @@ def facts_of(documents: Documents) -> Facts:
             "guidance_scale": figure(documents, "bundle", "/inference/guidance_scale", "{:g}"),
         },
         limits=limits(resolution, measured.memorisation, documents),
+        speed=speed(documents),
         safety=safety(settings),
         marking=marking(settings),
     )
@@ -107,7 +109,7 @@ def limits(resolution: Figure, memorised: Memorisation | None, documents: Docume
         "The evaluation measures denoising loss. It says that the style was learned, not that people prefer the pictures.",
         "What the base can not draw, the adapter can not draw either.",
         *(() if memorised else ("Whether training pictures come back was not measured in this release.",)),
-        "Time and cost of a request on fal’s GPUs were not measured in this release.",
+        *(() if on_fal(documents) else ("Time and cost of a request on fal’s GPUs were not measured in this release.",)),
     ]
     if always_triggered(documents):
         lines.insert(1, "Every evaluated prompt holds the trigger word; without it the style may be weaker.")

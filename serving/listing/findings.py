@@ -3,12 +3,15 @@
 from dataclasses import dataclass
 from typing import Literal
 
-Level = Literal["error", "warning"]
+Level = Literal["error", "warning", "note"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Finding:
-    """Errors stop a draft, warnings are shown; `where` is a place in listing.json or a file beside it."""
+    """Errors stop a draft, warnings are shown, notes say what was not looked at.
+
+    `where` is a place in listing.json or a file beside it.
+    """
 
     code: str
     level: Level
@@ -21,6 +24,10 @@ class Finding:
 
 def error(code: str, where: str, message: str) -> Finding:
     return Finding(code=code, level="error", where=where, message=message)
+
+
+def note(code: str, where: str, message: str) -> Finding:
+    return Finding(code=code, level="note", where=where, message=message)
 
 
 def warning(code: str, where: str, message: str) -> Finding:

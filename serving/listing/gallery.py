@@ -68,7 +68,15 @@ def photographed(shots: Sequence[Shot], *, out: Path, call: Call, progress: Prog
         (out / file).write_bytes(payload(called.body["images"][0], file))  # as delivered: its marks are part of it
         sha256 = hashlib.sha256(as_png(pictures[0])[0]).hexdigest()  # of the pixels: marks are signed anew each time
         calls.append(
-            {"arguments": arguments, "status": 200, "images": len(pictures), "units": units, "sha256": sha256, "file": file}
+            {
+                "arguments": arguments,
+                "status": 200,
+                "images": len(pictures),
+                "units": units,
+                "seconds": round(called.seconds, 3),
+                "sha256": sha256,
+                "file": file,
+            }
         )
     (out / CALLS).write_text(json.dumps({"calls": calls}, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 

@@ -1,16 +1,25 @@
 """What a reviewer would send back, found before they see it. Pure: a listing and its files in, findings out."""
 
 import hashlib
+import io
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import date
+from difflib import SequenceMatcher
 
+from PIL import Image, UnidentifiedImageError
+
+from serving.listing.ageing import outdated
+from serving.listing.banner import SIZE as CARD_SIZE
 from serving.listing.errors import DraftRefused
 from serving.listing.facts import marking, safety
 from serving.listing.figures import at
-from serving.listing.findings import Finding, error, warning
+from serving.listing.findings import Finding, Level, error, warning
+from serving.listing.links import linked
 from serving.listing.model import Facts, Figure, Listing, Part
 from serving.listing.pricing import loses_money
+from serving.listing.reckoning import RECEIPT
 from serving.listing.wording import MEASURE, worded
 
 CATEGORIES = frozenset(
@@ -29,11 +38,21 @@ CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 ALLOWED_VERDICTS = ("allow", "duties")
 
+LEVELS: tuple[Level, ...] = ("error", "warning", "note")
 MAX_PICTURE_BYTES, LEAST_SIDE = 4 << 20, 32
+MAX_MAIL_BYTES = 20 << 20  # many servers take no more
+SHAPES = {"social.png": CARD_SIZE}
+ALIKE = 0.9  # of two descriptions, from which on callers read the same
 
 
-def linted(listing: Listing, files: Mapping[str, bytes], others: Sequence[Listing] = ()) -> tuple[Finding, ...]:
-    """All findings, errors first; `files` are those beside the listing, by relative path; `others` the author's other listings."""
+def linted(
+    listing: Listing, files: Mapping[str, bytes], others: Sequence[Listing] = (), today: date | None = None
+) -> tuple[Finding, ...]:
+    """All findings, errors first; `files` are those beside the listing, by relative path; `others` the author's other listings.
+
+    With `today`, what has grown old is found too.
+    """
+    reckoning = files.get(listing.receipts[RECEIPT].path) if RECEIPT in listing.receipts else None
     rules = (
         texts(listing),
         contact(listing),
@@ -43,9 +62,11 @@ def linted(listing: Listing, files: Mapping[str, bytes], others: Sequence[Listin
         rights(listing),
         market(listing),
         alone(listing, others),
+        linked(listing, files),
+        outdated(listing, json.loads(reckoning) if reckoning else None, today) if today else (),
     )
     found = [finding for rule in rules for finding in rule]
-    return tuple(sorted(found, key=lambda finding: finding.level != "error"))
+    return tuple(sorted(found, key=lambda finding: LEVELS.index(finding.level)))
 
 
 def refuse_errors(findings: tuple[Finding, ...]) -> None:
@@ -66,12 +87,16 @@ def texts(listing: Listing) -> Iterator[Finding]:
     written |= {f"tags[{index}]": tag for index, tag in enumerate(listing.metadata.tags)}
     written |= {"facts.purpose": listing.facts.purpose}
     written |= {f"facts.prompting[{index}]": tip for index, tip in enumerate(listing.facts.prompting)}
+    written |= {f"facts.limits[{index}]": line for index, line in enumerate(listing.facts.limits)}
+    written |= {f"open_questions[{index}]": one.question for index, one in enumerate(listing.open_questions)}
+    written |= {f"examples[{index}].alt": one.alt for index, one in enumerate(listing.examples)}
     for where, text in written.items():
         if found := PLACEHOLDER.search(text):
             yield error("placeholder", where, f"still says {found[0]!r}; write the real text")
         if found := CONTROL.search(text):
             yield error("control-character", where, f"holds {found[0]!r}; write it on one line")
-        yield from worded(where, text)
+        if not where.startswith("examples"):  # an alternative text quotes its prompt
+            yield from worded(where, text)
 
 
 def contact(listing: Listing) -> Iterator[Finding]:
@@ -148,6 +173,20 @@ def pictures(listing: Listing, files: Mapping[str, bytes]) -> Iterator[Finding]:
                 )
         if not example.alt.strip():
             yield error("no-alt", f"examples[{index}].alt", "is empty; say what the picture shows")
+    for name, shape in SHAPES.items():
+        if name in files and (got := size_of(files[name])) != shape:
+            yield error("picture-size", name, f"is {got[0]} x {got[1]} pixels, {shape[0]} x {shape[1]} are needed; draft again")
+    if len(mail := files.get("request.eml", b"")) > MAX_MAIL_BYTES:
+        yield warning("large-mail", "request.eml", f"has {len(mail) >> 20} MiB, more than many servers take; ask the app for JPEG")
+
+
+def size_of(content: bytes) -> tuple[int, int]:
+    """Width and height by the file's head; nothing is decoded. Zero of what is no picture."""
+    try:
+        with Image.open(io.BytesIO(content)) as picture:
+            return picture.size
+    except (UnidentifiedImageError, OSError):
+        return 0, 0
 
 
 def rights(listing: Listing) -> Iterator[Finding]:
@@ -171,6 +210,8 @@ def rights(listing: Listing) -> Iterator[Finding]:
 def market(listing: Listing) -> Iterator[Finding]:
     """What does not stop a draft, and what fal would ask about first."""
     release = listing.release
+    if release.retired:
+        yield error("retired", "release", f"{release.retired} Nothing is asked of fal for it but to take it down (takedown.eml)")
     if "/" not in listing.endpoint_id:
         yield error("endpoint", "endpoint_id", f"got {listing.endpoint_id!r}; callers need owner/app")
     if release.smoke is None:
@@ -189,6 +230,8 @@ def market(listing: Listing) -> Iterator[Finding]:
         yield warning("no-price", "pricing", "is left open; set listing.price_usd in the job to ask for one")
     if loses_money(listing.pricing):
         yield warning("price-below-cost", "pricing", listing.pricing.rationale)
+    if "loses money" in (listing.pricing.measured or ""):
+        yield warning("price-below-cost", "pricing.measured", str(listing.pricing.measured))
     for line in listing.pricing.reckoning.warnings if listing.pricing.reckoning else ():
         yield warning("price-advice", "pricing", line)
 
@@ -202,6 +245,16 @@ def alone(listing: Listing, others: Sequence[Listing]) -> Iterator[Finding]:
             mine, theirs = getattr(listing.metadata, where), getattr(other.metadata, where)
             if " ".join(mine.casefold().split()) == " ".join(theirs.casefold().split()):
                 yield error("duplicate", where, f"is that of {other.endpoint_id} too; say what sets this one apart")
+            elif where == "description" and SequenceMatcher(None, mine.casefold(), theirs.casefold()).ratio() >= ALIKE:
+                yield warning("near-duplicate", where, f"is almost that of {other.endpoint_id}; say what sets this one apart")
+        if same := pictures_of(listing) & pictures_of(other):
+            yield warning(
+                "duplicate-pictures", "examples", f"{len(same)} pictures are those of {other.endpoint_id} too; draw others"
+            )
+
+
+def pictures_of(listing: Listing) -> set[str]:
+    return {example.output.sha256 for example in listing.examples}
 
 
 def figures(listing: Listing) -> Iterator[tuple[str, Figure]]:
@@ -235,6 +288,8 @@ def statements(facts: Facts) -> Iterator[tuple[str, str]]:
     for measured in ("memorisation", "champion"):
         if part := getattr(facts.evaluation, measured):
             yield f"facts.evaluation.{measured}.statement", part.statement
+    if facts.speed:
+        yield "facts.speed.statement", facts.speed.statement
     if facts.strengths:
         yield "facts.strengths.statement", facts.strengths.statement
     for name in ("limits", "prompting"):

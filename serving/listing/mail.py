@@ -20,13 +20,16 @@ TYPES = {
 }
 
 
-def composed(listing: Listing, body: str, attachments: Mapping[str, bytes], *, date: datetime | None = None) -> bytes:
+def composed(
+    listing: Listing, body: str, attachments: Mapping[str, bytes], *, date: datetime | None = None, subject: str | None = None
+) -> bytes:
     """The mail as bytes; equal input gives equal bytes. Without `date` the mail client sets it. MailError on bad headers."""
     message = EmailMessage(policy=SMTP.clone(max_line_length=998))
     try:
         message["From"] = listing.contact.sender
         message["To"] = listing.contact.recipient
-        message["Subject"] = f"Marketplace listing request: {listing.endpoint_id} ({listing.metadata.display_name})"
+        request = f"Marketplace listing request: {listing.endpoint_id} ({listing.metadata.display_name})"
+        message["Subject"] = subject or request
         if date is not None:
             message["Date"] = format_datetime(date)
         message["X-Unsent"] = "1"  # mail clients that know it open the file for editing instead of reading

@@ -119,6 +119,7 @@ class Pricing(Part):
     label: str = Field(description="As pages show it")
     rationale: str
     reckoning: Reckoning | None = None
+    measured: str | None = Field(None, description="What a unit cost so far, and whether the live price covers it; for the author")
 
 
 class Picture(Part):
@@ -239,6 +240,16 @@ class Evaluation(Part):
     measures: tuple[Measure, ...] = ()
 
 
+class Speed(Part):
+    """What callers waited for a picture, measured; `usd` is the machine's time of the middle one, where its rate is known."""
+
+    statement: str
+    calls: Figure
+    middle: Figure
+    slowest: Figure
+    usd: Figure | None = None
+
+
 class Facts(Part):
     base: str
     family: str
@@ -255,6 +266,7 @@ class Facts(Part):
     limits: tuple[str, ...]
     safety: str
     marking: str
+    speed: Speed | None = Field(None, description="Measured when the gallery was made; None where no call was timed")
 
 
 class LicenceNode(Part):
@@ -321,6 +333,7 @@ class Release(Part):
     address: str | None = Field(None, description="Where the release answers, as the platform named it")
     health: dict[str, Scalar]
     smoke: Smoke | None
+    retired: str | None = Field(None, description="Since when and why callers are served no more; nothing is asked of fal then")
 
 
 class Contact(Part):

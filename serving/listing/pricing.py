@@ -1,9 +1,11 @@
 """What to ask for one unit: the author's word, what the sum behind it advises, or an honest blank. Pure."""
 
 from collections.abc import Mapping
+from typing import Any
 
 from serving.app.billing import BillingUnit
 from serving.listing.model import Pricing, Reckoning
+from serving.listing.profit import Measured, said
 
 MEANINGS: Mapping[BillingUnit, str] = {
     "image": "one delivered image",
@@ -17,9 +19,15 @@ FLAT: Mapping[BillingUnit, str] = {
 }
 
 
-def price(asked_usd: float | None, reckoning: Reckoning | None, unit: BillingUnit = "image") -> Pricing:
+def price(
+    asked_usd: float | None,
+    reckoning: Reckoning | None,
+    unit: BillingUnit = "image",
+    *,
+    earned: Mapping[str, Any] | None = None,
+) -> Pricing:
     """Price of one billable unit. Without the author's word or a cost that could be reckoned it is null, never a guess."""
-    about = {"unit": unit, "meaning": MEANINGS[unit], "reckoning": reckoning}
+    about = {"unit": unit, "meaning": MEANINGS[unit], "reckoning": reckoning, "measured": measured(earned, asked_usd)}
     if asked_usd is not None:
         rationale = f"Asked by the author. {compared(asked_usd, reckoning)}"
         return Pricing(
@@ -34,6 +42,15 @@ def price(asked_usd: float | None, reckoning: Reckoning | None, unit: BillingUni
         f"One unit is {MEANINGS[unit]}. {FLAT[unit]}"
     )
     return Pricing(**about, basis="to be agreed", label="To be agreed", rationale=rationale)
+
+
+def measured(earned: Mapping[str, Any] | None, asked_usd: float | None) -> str | None:
+    """What a unit cost so far, beside the live price, or where none is known the one that is asked."""
+    if not earned:
+        return None
+    known: dict[str, Any] = {name: earned.get(name) for name in ("usd_per_unit", "units", "source", "since")}
+    live = earned.get("live_usd")
+    return said(Measured(**known), asked_usd if live is None else live, share=earned.get("share") or 0.0)
 
 
 def loses_money(pricing: Pricing) -> bool:

@@ -20,6 +20,17 @@ def measured_of(cost_usd: float | None, units: float | None, source: str, since:
     return Measured(usd_per_unit=cost_usd / units, units=units, source=source, since=since)
 
 
+def said(measured: Measured | None, live_usd: float | None, *, share: float = 0.0) -> str | None:
+    """One sentence on the measured cost of a unit beside the live price; None where no cost is known."""
+    if measured is None:
+        return None
+    if lost := loss(measured, live_usd, share=share):
+        return lost
+    of = f"by {measured.source} ({measured.units:,.0f} units{f' since {measured.since}' if measured.since else ''})"
+    covered = f"; the live price of {_usd(live_usd)} covers it" if live_usd is not None else "; no live price is known"
+    return f"A unit cost {_usd(measured.usd_per_unit)} {of}{covered}."
+
+
 def loss(measured: Measured | None, live_usd: float | None, *, share: float = 0.0) -> str | None:
     """One sentence where the live price loses money; None where it does not, or where price or cost is not known.
 

@@ -72,6 +72,21 @@ def reckoned(basis: Basis) -> dict[str, Any]:
     }
 
 
+def basis_in(document: Mapping[str, Any]) -> Basis:
+    """The basis that a document of `reckoned` was made from."""
+    inputs = document["inputs"]
+    work = inputs["work"]
+    return Basis(
+        family=inputs["family"],
+        work=Work(**{**work, "seconds": tuple(work["seconds"])}),
+        machine=Machine(**inputs["machine"]),
+        scaling=Scaling(**inputs["scaling"]),
+        terms=Terms(**inputs["terms"]),
+        images=inputs["images"],
+        assumed=tuple(inputs["assumed"]),
+    )
+
+
 def reckoning_of(document: Mapping[str, Any]) -> Reckoning:
     """The figures that texts show, each with its place in the document."""
     advice, compared = document["advice"], document["comparable"]

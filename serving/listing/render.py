@@ -82,6 +82,11 @@ def mail_body(listing: Listing, changes: Sequence[Change] = ()) -> str:
     return plain().get_template("request.txt.j2").render(**context(listing, changes))
 
 
+def changelog_body(listing: Listing, changes: Sequence[Change], *, before: Listing, prices: Sequence[str]) -> str:
+    """The letter between releases, plain text."""
+    return plain().get_template("changelog.txt.j2").render(**context(listing, changes), before=before, prices=prices)
+
+
 def pricing(listing: Listing) -> str:
     """PRICING.md, for the author alone: the sum behind the price."""
     return markdown().get_template("PRICING.md.j2").render(**context(listing), reckoning=listing.pricing.reckoning)

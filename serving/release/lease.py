@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Any, Final, Protocol
 
 import psutil
@@ -134,16 +135,18 @@ def _holder(connection: Connection, target: str, app: str) -> dict[str, Any] | N
 
 
 def _is_over(holder: Mapping[str, Any], now: datetime) -> bool:
-    """Whether the holder of a lease is dead, or silent for so long that it counts as dead."""
-    silent = (now - datetime.fromisoformat(holder["renewed_at"])).total_seconds()
-    return _is_abandoned(holder) or silent >= LEASE_SECONDS
+    """Whether the holder of a lease is dead, or, on another machine, silent for so long that it counts as dead.
+
+    Of a holder on this machine the process tells, whatever the clock was set to meanwhile.
+    """
+    if holder["host"] == _this_process()["host"]:
+        return _is_abandoned(holder)
+    return (now - datetime.fromisoformat(holder["renewed_at"])).total_seconds() >= LEASE_SECONDS
 
 
 def _is_abandoned(holder: Mapping[str, Any]) -> bool:
-    """Whether the row of a lease belongs to nobody on this machine any more; of another machine only its silence tells."""
+    """Whether the row of a lease that was taken on this machine belongs to nobody any more."""
     here = _this_process()
-    if holder["host"] != here["host"]:
-        return False
     mine = holder["pid"] == here["pid"] and abs(holder["pid_started"] - here["pid_started"]) < 1.0
     return holder["token"] not in _held_here if mine else not _runs(holder["pid"], holder["pid_started"])
 
@@ -157,13 +160,22 @@ def _renew_until(registry: Transactions, lease: Lease, stop: threading.Event) ->
 
 
 def _this_process() -> dict[str, Any]:
-    return {"host": socket.gethostname(), "pid": os.getpid(), "pid_started": psutil.Process().create_time()}
+    return {"host": socket.gethostname(), "pid": os.getpid(), "pid_started": _started(os.getpid())}
+
+
+def _started(pid: int) -> float:
+    """When a process began, in seconds since the machine did where the system tells: a clock that is set does not move that."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return float(psutil.Process(pid).create_time())
+    return int(fields[19]) / os.sysconf("SC_CLK_TCK")
 
 
 def _runs(pid: int, started: float) -> bool:
     """Whether the process that took the lease still runs (a reused process number has another start time)."""
     try:
         process = psutil.Process(pid)
-        return process.status() != psutil.STATUS_ZOMBIE and abs(process.create_time() - started) < 1.0
+        return process.status() != psutil.STATUS_ZOMBIE and abs(_started(pid) - started) < 1.0
     except psutil.NoSuchProcess:
         return False

@@ -16,6 +16,7 @@ from serving.release.errors import DeployBusy
 from serving.release.lease import deploy_lease, held
 from serving.release.platform import Alias, Platform
 from serving.release.registry import Registry, Row
+from serving.release.remote_package import REMOTE
 from serving.release.retire import finish
 from serving.release.rollback import finish_pending
 from serving.release.smoke import running_package
@@ -34,7 +35,8 @@ def look(platform: Platform, registry: Registry, *, wake: bool = False) -> Itera
     registry.verify_journal()
     main, candidates = platform.apps(None), platform.apps(CANDIDATE)
     known = {row["app"] for row in registry.releases(target=platform.name)}
-    for app in sorted(known | main.keys() | candidates.keys()):
+    others = {app for app in main.keys() | candidates.keys() if not app.startswith(REMOTE)}  # those are of no release
+    for app in sorted(known | others):
         busy = held(registry, target=platform.name, app=app)
         yield _view(platform, registry, app, main.get(app), candidates.get(app), busy=busy, wake=wake)
 

@@ -63,9 +63,10 @@ class Registry:
         self.engine.dispose()
 
     def releases(self, *, app: str | None = None, target: str | None = None) -> list[Row]:
-        """Release rows, oldest first."""
+        """Release rows, oldest first: in the order that the journal has them in, whatever the clock said then."""
         wanted = {name: value for name, value in (("app", app), ("target", target)) if value is not None}
-        query = sa.select(releases).filter_by(**wanted).order_by(releases.c.created_at, releases.c.id)
+        first = sa.select(sa.func.min(journal.c.seq)).where(journal.c.release == releases.c.id).scalar_subquery()
+        query = sa.select(releases).filter_by(**wanted).order_by(first, releases.c.id)
         with reading(self.engine) as connection:
             return [dict(row) for row in connection.execute(query).mappings()]
 

@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import Final
 
 from serving.release.archive import ArchiveRefused, Packed, sha256_of, unpack
+from serving.release.command_log import CommandLog
 from serving.release.errors import CommandFailed, PlatformError, PlatformTimeout, PlatformUnreachable, Tampered
 from serving.release.machine import Machine, Seen
 from serving.release.remote_package import RemotePackage
 from serving.release.remote_record import Record, Request
 
-EVENT: Final = "lorasmith-event"  # as remote_app.py begins its lines
 FOLDER: Final = "/data/lorasmith/remote"
 LARGEST_RESULT: Final = 8 << 30  # bytes
 SUBMISSIONS: Final = 3  # in one run: what the platform loses is asked for again, but not for ever
@@ -29,6 +29,7 @@ SHORTEST: Final = 1.0  # seconds of a budget that are worth a request
 SHORTEST_PAUSE, LONGEST_PAUSE = 0.2, 3.0  # seconds between two looks: short at first, a fiftieth of the time so far, then long
 SILENCE_SECONDS: Final = 900.0  # that the platform may be out of reach while a request is followed
 OVERTIME_SECONDS: Final = 300.0  # beyond the command's own time: then the machine does not keep it
+ARRIVAL_SECONDS = 60.0
 SETTLE_SECONDS: Final = 9.0  # that a cancelled request may take to end
 
 
@@ -137,7 +138,7 @@ def _submitted(order: Order, machine: Machine, record: Record, telling: Telling)
 def _followed(order: Order, machine: Machine, record: Record, request: Request, telling: Telling) -> Request:
     """Until the request has ended: answered, or lost, failed, stopped on the platform, which the record then says."""
     assert request.id
-    log, watch = _Log(telling.event), _Watch(order.seconds + OVERTIME_SECONDS)
+    log, watch = CommandLog(telling.event), _Watch(order.seconds + OVERTIME_SECONDS)
     while True:
         try:
             seen = machine.look(request.app, request.id)
@@ -201,7 +202,7 @@ def _kept(order: Order, machine: Machine, record: Record, request: Request, keep
     if promised > LARGEST_RESULT:
         raise Tampered(f"{machine.name} promises a result of {promised} bytes, at most {LARGEST_RESULT} are taken: do not use it")
     path = f"{order.folder}/result-{request.result['request_id']}.zip"
-    if machine.size(path) is None:
+    if not _is_there(machine, path):
         record.update(state="lost", said="its result is gone")
         raise PlatformError(f"the result of request {request.id} is no longer on {machine.name}: run again, it is made anew")
     came, size = machine.fetch(path, part, limit=promised)
@@ -216,6 +217,16 @@ def _kept(order: Order, machine: Machine, record: Record, request: Request, keep
     os.replace(part, keep)
     record.update(state="done")
     _removed(machine, order)
+
+
+def _is_there(machine: Machine, path: str) -> bool:
+    """Whether a file can be seen; what a machine just wrote may take a moment to be seen from elsewhere."""
+    deadline = time.monotonic() + ARRIVAL_SECONDS
+    while machine.size(path) is None:
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(LONGEST_PAUSE)
+    return True
 
 
 def _removed(machine: Machine, order: Order) -> None:
@@ -240,21 +251,6 @@ def _cancelled(machine: Machine, record: Record, request: Request) -> None:
 
 def _is_whole(keep: Path, request: Request) -> bool:
     return request.result is not None and keep.is_file() and sha256_of(keep) == request.result["sha256"]
-
-
-class _Log:
-    """Hands on the events in the lines of a log, each once and in order; a line that was lost leaves a gap."""
-
-    def __init__(self, event: Callable[[str], None]) -> None:
-        self._event, self._number = event, 0
-
-    def tell(self, lines: list[str]) -> None:
-        for line in lines:
-            word, _, rest = line.strip().partition(" ")
-            number, _, text = rest.partition(" ")
-            if word == EVENT and number.isdigit() and int(number) > self._number:
-                self._number = int(number)
-                self._event(text)
 
 
 class _Watch:

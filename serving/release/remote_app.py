@@ -1,8 +1,9 @@
 """What runs on the rented machine: it takes an archive, runs one command on it, and leaves an archive of what came out.
 
-Packed as `remote/app.py` with `archive.py` beside it and the trainer's own code; it imports nothing else of ours. The app is
-private to its owner. All that passes through lies in the account's /data, which outlives the runner: so a request that the platform
-gives to another runner goes on from the checkpoint, and a second one for the same job finds the first one's result, or it at work.
+Packed as `remote/app.py` with `archive.py` and `job_lease.py` beside it and the trainer's own code; it imports nothing else of
+ours. The app is private to its owner. All that passes through lies in the account's /data, which outlives the runner: so a request
+that the platform gives to another runner goes on from the checkpoint, and a second one for the same job finds the first one's
+result, or the first one at work.
 """
 
 import json
@@ -13,8 +14,6 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
@@ -23,10 +22,11 @@ from fastapi import HTTPException, Request, Response
 from pydantic import BaseModel, Field
 
 from .archive import ArchiveRefused, files_below, pack, sha256_of, unpack
+from .job_lease import Lease, leased, write_whole
 
 EVENT = "lorasmith-event"  # begins a line of the log that is an event of the command: EVENT number JSON
 UNITS, REQUEST_ID, AGAIN = "x-fal-billable-units", "x-fal-request-id", "x-fal-needs-retry"
-LEASE_SECONDS, RENEW_SECONDS = 60.0, 10.0
+RENEW_SECONDS = 10.0  # of the lease on a job
 LOOK_SECONDS, ARRIVAL_SECONDS = 0.2, 30.0
 GRACE_SECONDS = 6.0  # that a command has to save its state when it is told to end
 LARGEST = 64 << 30  # bytes that the inputs may unpack to
@@ -102,12 +102,12 @@ class Remote(fal.App):  # type: ignore[misc]
             return answer
         if not _arrived(place, order.inputs):
             return Answer(state="missing", request_id=request_id, message="the inputs are not on the machine")
-        with _leased(place, request_id) as other:
-            if other is not None:
-                return Answer(state="busy", request_id=other)
+        with leased(place, request_id) as lease:
+            if isinstance(lease, str):
+                return Answer(state="busy", request_id=lease)
             self.at_work = request_id
             try:
-                return self._worked(order, place, request_id)
+                return self._worked(order, lease)
             finally:
                 self.at_work = None
 
@@ -124,8 +124,8 @@ class Remote(fal.App):  # type: ignore[misc]
         """Alive."""
         return Cancelled(cancelled=False)
 
-    def _worked(self, order: Order, place: Path, request_id: str) -> Answer:
-        began = time.monotonic()
+    def _worked(self, order: Order, lease: Lease) -> Answer:
+        place, request_id = lease.place, lease.request_id
         (place / "work").mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix="lorasmith-", ignore_cleanup_errors=True) as name:
             folder = Path(name)
@@ -134,12 +134,12 @@ class Remote(fal.App):  # type: ignore[misc]
             except ArchiveRefused as error:
                 return Answer(state="failed", request_id=request_id, exit_code=2, message=str(error))
             (folder / "work").symlink_to(place / "work")
-            code, why = self._watched(order, folder, place, request_id, until=began + order.seconds)
+            code, why = self._watched(order, folder, lease)
             if self.leaving.is_set() and code != 0:
                 raise HTTPException(503, "the runner ends; ask again", headers={UNITS: "0", AGAIN: "1"})
-            return _ended(order, folder, place, request_id, code=code, why=why, seconds=time.monotonic() - began)
+            return _ended(order, folder, lease, code=code, why=why)
 
-    def _watched(self, order: Order, folder: Path, place: Path, request_id: str, *, until: float) -> tuple[int, str | None]:
+    def _watched(self, order: Order, folder: Path, lease: Lease) -> tuple[int, str | None]:
         """Exit code of the command, and why it was told to end where it was. Its events go to the log as they come."""
         events, told, renewed, why = _Events(folder / order.events), 0.0, time.monotonic(), None
         with (folder / "command.log").open("wb") as log:
@@ -159,7 +159,7 @@ class Remote(fal.App):  # type: ignore[misc]
                     if code is not None:
                         return code, why
                     now = time.monotonic()
-                    why = why or self._reason(request_id, late=now > until)
+                    why = why or self._reason(lease.request_id, late=lease.seconds > order.seconds)
                     if why and not told:
                         told = now
                         _signal(child, signal.SIGTERM)
@@ -167,7 +167,7 @@ class Remote(fal.App):  # type: ignore[misc]
                         _signal(child, signal.SIGKILL)
                     if now > renewed + RENEW_SECONDS:
                         renewed = now
-                        _renew(place, request_id)
+                        lease.renew()
             finally:
                 _signal(child, signal.SIGKILL)
                 child.wait()
@@ -199,7 +199,8 @@ class _Events:
                 print(f"{EVENT} {self._number} {line.decode(errors='replace').rstrip()}", flush=True)
 
 
-def _ended(order: Order, folder: Path, place: Path, request_id: str, *, code: int, why: str | None, seconds: float) -> Answer:
+def _ended(order: Order, folder: Path, lease: Lease, *, code: int, why: str | None) -> Answer:
+    request_id, seconds = lease.request_id, lease.seconds
     if code != 0:
         said = _said(folder / order.events)
         if why or code < 0 or said is None:
@@ -208,10 +209,10 @@ def _ended(order: Order, folder: Path, place: Path, request_id: str, *, code: in
         text, own = said
         return Answer(state="failed", request_id=request_id, exit_code=own, message=text, seconds=seconds)
     files = files_below(folder / order.outputs) | {"command.log": folder / "command.log"}
-    packed = pack(files, place / f"result-{request_id}.zip")
+    packed = pack(files, lease.place / f"result-{request_id}.zip")
     result = Sent(sha256=packed.sha256, size=packed.size)
     answer = Answer(state="done", request_id=request_id, seconds=seconds, result=result)
-    _write(place / "answer.json", answer.model_dump_json())
+    write_whole(lease.place / "answer.json", answer.model_dump_json())
     return answer
 
 
@@ -230,7 +231,7 @@ def _arrived(place: Path, sent: Sent) -> bool:
     """Whether the inputs are here and whole; what was just uploaded may take a moment to be seen by all machines."""
     archive, deadline = _sent(place, sent), time.monotonic() + ARRIVAL_SECONDS
     while not (archive.is_file() and archive.stat().st_size == sent.size):
-        if time.monotonic() > deadline or not archive.is_file():
+        if time.monotonic() > deadline:
             return False
         time.sleep(LOOK_SECONDS)
     return sha256_of(archive) == sent.sha256
@@ -238,33 +239,6 @@ def _arrived(place: Path, sent: Sent) -> bool:
 
 def _sent(place: Path, sent: Sent) -> Path:
     return place / f"{sent.sha256}.zip"
-
-
-@contextmanager
-def _leased(place: Path, request_id: str) -> Iterator[str | None]:
-    """The id of the request that is at the job elsewhere, None where it is ours now; a silent one loses it after a minute."""
-    found = _holder(place)
-    if found is not None and found != request_id:
-        yield found
-        return
-    _renew(place, request_id)
-    try:
-        yield None
-    finally:
-        if _holder(place) == request_id:
-            (place / "lease.json").unlink(missing_ok=True)
-
-
-def _holder(place: Path) -> str | None:
-    try:
-        lease = json.loads((place / "lease.json").read_text())
-        return str(lease["request_id"]) if time.time() - lease["at"] < LEASE_SECONDS else None
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-
-
-def _renew(place: Path, request_id: str) -> None:
-    _write(place / "lease.json", json.dumps({"request_id": request_id, "at": time.time()}))
 
 
 def _said(events: Path) -> tuple[str, int] | None:
@@ -308,12 +282,3 @@ def _signal(child: "subprocess.Popen[bytes]", number: int) -> None:
         os.killpg(child.pid, number)
     except ProcessLookupError:
         return
-
-
-def _write(path: Path, text: str) -> None:
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    with part.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(part, path)

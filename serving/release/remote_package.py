@@ -17,11 +17,12 @@ import tomli_w
 from serving.release.archive import files_below, sha256_of
 from serving.release.errors import PackageError
 
+REMOTE: Final = "lorasmith-remote-"  # how the names of these apps begin
 HOUR: Final = 3600
 REQUEST_HOURS: Final = (1, 2, 4, 8, 16, 24)  # so that jobs of about one length share an app
 MARGIN_SECONDS: Final = 600  # that a command has beside its own time: unpacking, its grace, packing
 _ENTRY: Final = "remote.app:Remote"
-_CODE: Final = ("remote_app.py", "archive.py")
+_CODE: Final = ("remote_app.py", "archive.py", "job_lease.py")
 _CARRIED: Final = frozenset({".py", ".yaml"})
 
 
@@ -59,7 +60,7 @@ def build_remote(code: Path, settings: RemoteSettings, out: Path) -> RemotePacka
     for path in out.rglob("*.*"):
         path.chmod(0o644)  # fal hashes the mode with the content
     described = _settings(settings, code.name)
-    name = f"lorasmith-remote-{_digest(out, described)[:12]}"
+    name = f"{REMOTE}{_digest(out, described)[:12]}"
     (out / "pyproject.toml").write_text(tomli_w.dumps({"tool": {"fal": {"apps": {name: described}}}}, multiline_strings=True))
     return RemotePackage(name=name, folder=out)
 

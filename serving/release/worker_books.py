@@ -29,7 +29,9 @@ def books(owner: str, app: str, environment: str | None, since: float) -> dict[s
         "price_usd": price.get("unit_price"),
         "unit": price.get("unit"),
         "machine_usd": _asked("serverless/usage", span | {"app": name}, lambda body: _total(body["summary"], "cost")),
-        "own_units": _asked("models/usage", span | {"endpoint_id": endpoint}, lambda body: _total(body["summary"], "quantity")),
+        "own_units": _asked(
+            "models/usage", span | {"endpoint_id": endpoint}, lambda body: _total(_units(body["summary"]), "quantity")
+        ),
         "cold_starts": _asked(
             "serverless/analytics",
             {**span, "endpoint_id": endpoint, "expand": "summary,cold_boot_count"},
@@ -51,6 +53,11 @@ def _asked(place: str, query: dict[str, Any], told: Callable[[Any], Any]) -> Any
     if answer.status_code in UNTOLD:
         return None
     return told(answer.raise_for_status().json())
+
+
+def _units(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What was billed by the app's units: a call without them, as one of /health, is billed by the machine's second."""
+    return [line for line in lines if line["unit"] != "second"]
 
 
 def _total(lines: list[dict[str, Any]], field: str) -> float | None:

@@ -58,9 +58,13 @@ def submit(endpoint: str, arguments: dict[str, Any]) -> str:
 
 def look(endpoint: str, request_id: str) -> dict[str, Any] | None:
     """Where a request is: {"status", "position", "lines", "seconds", "error", "error_type"}; None where the queue knows none."""
+    import httpx
+
     response = _exchange("GET", endpoint, request_id, "/status?logs=1")
     if response.status_code == 404:
         return None
+    if response.status_code >= 500 or response.status_code == 429:  # the queue is out of order for a while; the request is not
+        raise httpx.TransportError(f"the queue answered {response.status_code}")
     said = response.raise_for_status().json()
     lines = [str(line.get("message", "")) for line in said.get("logs") or []]
     return {

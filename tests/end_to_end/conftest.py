@@ -42,7 +42,13 @@ def scratch() -> Iterator[Path]:
 
 
 @pytest.fixture(scope="session")
-def environment(home: Path, canaries: Canaries, scratch: Path) -> dict[str, str]:
+def calls(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where a guard in every process of the commands writes whom they call beyond this machine; see test_offline.py."""
+    return tmp_path_factory.mktemp("calls") / "calls"
+
+
+@pytest.fixture(scope="session")
+def environment(home: Path, canaries: Canaries, scratch: Path, calls: Path) -> dict[str, str]:
     """The shell of a stranger: no server, no Hub; secrets of others, which nothing of ours may keep."""
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "OMP_NUM_THREADS") if name in os.environ}
     return (
@@ -53,7 +59,8 @@ def environment(home: Path, canaries: Canaries, scratch: Path) -> dict[str, str]
             "TMPDIR": str(scratch),
             "HF_ENDPOINT": "http://127.0.0.1:9",
             "OMP_NUM_THREADS": kept.get("OMP_NUM_THREADS", "2"),
-            "DO_NOT_TRACK": "1",
+            "CALLS": str(calls),
+            "PYTHONPATH": str(ROOT / "tests" / "operations" / "guard"),
         }
     )
 

@@ -172,9 +172,14 @@ def table(outcomes: Sequence[Outcome]) -> str:
     rows = ["| killed | points | found then | after the next run |", "|---|---|---|---|"]
     for (struck, ended), group in groupby(outcomes, key=lambda each: (each.struck, each.ended)):
         same = list(group)
-        span = " to ".join(dict.fromkeys(f"{one.point.when} `{one.point.name}`" for one in (same[0], same[-1])))
+        span = " to ".join(dict.fromkeys(where(one.point) for one in (same[0], same[-1])))
         rows.append(f"| {span} | {len(same)} | {struck} | {ended} |")
     return "\n".join(rows) + "\n"
+
+
+def where(point: Point) -> str:
+    """A point whose name says all has no `when`."""
+    return f"{point.when} `{point.name}`" if point.when else point.name
 
 
 def copied(source: Path, target: Path) -> Path:

@@ -150,7 +150,7 @@ def described(verb: str, arguments: tuple[Any, ...], named: Mapping[str, Any]) -
 
 
 def watch_files(effects: Effects, below: Path, named: Callable[[Path], str] = lambda path: path.parts[0]) -> None:
-    """Every rename of a finished file or folder below a folder is an effect, `named` by its path there. For the rest of this process."""
+    """Every rename of a finished file or folder below a folder is an effect, `named` by its path. For the rest of this process."""
     for name in ("replace", "rename"):
         setattr(os, name, renaming(getattr(os, name), effects, below, named))
 

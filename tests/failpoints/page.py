@@ -15,6 +15,7 @@ DRILLS = {
     "Retire": "`a` is taken down",
     "Store": "an artefact of two files is made",
 }
+COMMAND = "python -m tests.failpoints"
 ON_SANDBOX = "on the sandbox, with the SDK, while a caller calls main all the time"
 
 
@@ -30,22 +31,23 @@ def boundaries(found: Sequence[tuple[str, str]], refused: int) -> str:
     return head + "\n".join(rows) + "\n"
 
 
-def shown(name: str) -> str:
+def shown(name: str, command: str = COMMAND) -> str:
     """What the page has for a scenario."""
-    _, found, rest = PAGE.read_text().partition(begin(name))
+    _, found, rest = PAGE.read_text().partition(begin(name, command))
     assert found, f"docs/reliability.md has no table {name}"
     return rest.partition(end(name))[0].strip("\n") + "\n"
 
 
-def put(name: str, text: str) -> None:
+def put(name: str, text: str, command: str = COMMAND) -> None:
     """Put a scenario's table into the page."""
-    before, _, rest = PAGE.read_text().partition(begin(name))
+    before, found, rest = PAGE.read_text().partition(begin(name, command))
+    assert found, f"docs/reliability.md has no place for {name}: {begin(name, command)} and {end(name)}"
     _, _, after = rest.partition(end(name))
-    PAGE.write_text(f"{before}{begin(name)}\n{text}{end(name)}{after}")
+    PAGE.write_text(f"{before}{begin(name, command)}\n{text}{end(name)}{after}")
 
 
-def begin(name: str) -> str:
-    return f"<!-- {name}: made by python -m tests.failpoints --write -->"
+def begin(name: str, command: str = COMMAND) -> str:
+    return f"<!-- {name}: made by {command} --write -->"
 
 
 def end(name: str) -> str:

@@ -14,7 +14,7 @@ from flows.datasets import inputs_of
 from flows.home import home
 from flows.job import Job
 from flows.job_file import load_job
-from flows.snapshots import _requirements, _serving_code
+from flows.snapshots import requirements_of, serving_code_now
 from flows.steps import SOURCE, dataset_of, evaluation_inputs
 from flows.store import Artefact, digest, file_digest, make
 from flows.targets import keep_job, registry_url
@@ -78,9 +78,9 @@ def packaged(job: Job, bundle: Artefact, licences: Artefact) -> Artefact:
         "bundle": file_digest(bundle.path / "manifest.json"),
         "verdict": json.loads((licences.path / "verdict.json").read_text())["hash"],
         "settings": job.serving.model_dump(mode="json"),
-        "code": _serving_code(),
+        "code": serving_code_now(),
         "papers": papers.code_digest(),
-        "requirements": _requirements(job),
+        "requirements": requirements_of(job),
     }
     return made("package", inputs, {"package.json": {"name": job.serving.app, "hash": digest(inputs)}})
 

@@ -28,6 +28,13 @@ COMMANDS = [
     ["listing", "mark"],
     ["listing", "verify"],
     ["status"],
+    ["logs"],
+    ["runs", "list"],
+    ["runs", "show"],
+    ["approvals", "list"],
+    ["approvals", "show"],
+    ["approvals", "approve"],
+    ["approvals", "deny"],
     ["plan"],
     ["doctor"],
     ["verify"],
@@ -157,7 +164,8 @@ def test_doctor_says_what_is_missing_and_how_to_mend_it(environment: dict[str, s
 
 
 def test_status_before_anything(environment: dict[str, str]) -> None:
-    assert json.loads(run(environment, "status", "--json").stdout) == {"last_run": None, "releases": []}
+    found = json.loads(run(environment, "status", "--json").stdout)
+    assert (found["last_run"], found["releases"], found["runs"], found["approvals"]) == (None, [], [], [])
 
 
 @pytest.mark.parametrize("name", ["123", "yes", "my #1 pics", "a: b", "x" * 80])

@@ -14,12 +14,14 @@ from typing import Any
 import pytest
 
 from flows import data_watch, events
+from flows.data_sensor import data_sensor
 from flows.data_watch import ServerAway, settled, tell, told, update, watched
 from flows.datasets import content_of
-from flows.errors import JobError
+from flows.errors import FlowError, JobError
 from flows.records import write_json
 from flows.retrain import draws_on
 from flows.targets import job_file
+from tests.flows.published import release, toy_job
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -211,6 +213,20 @@ def test_a_hub_dataset_is_named_by_its_name(home: Path) -> None:
     assert draws_on(release, "hf://ann/foxes@" + "0" * 40)
     assert not draws_on(release, "hf://ann/fox")
     assert not draws_on(release, "/ann/foxes")
+
+
+def test_the_sensor_tells_of_each_folder_of_what_is_live_once(home: Path, tmp_path: Path, heard: list[dict[str, Any]]) -> None:
+    for name in ("fox", "owl"):  # they share their held-out pictures
+        release(toy_job(tmp_path, name))
+    assert sorted(Path(one["folder"]).name for one in data_sensor.fn(settle=0)) == ["fox", "held_out", "owl"]
+    (tmp_path / "fox" / "new.txt").write_text("a caption")
+    (told_now,) = data_sensor.fn(settle=0)
+    assert told_now["folder"] == str(tmp_path / "fox")
+    (tmp_path / "owl").rename(tmp_path / "gone")
+    (tmp_path / "fox" / "new.txt").write_text("another caption")
+    with pytest.raises(FlowError, match="owl: there is no such folder to watch"):
+        data_sensor.fn(settle=0)
+    assert len(heard) == 5, "one folder that is gone keeps no other from its look"
 
 
 def toy(dataset: dict[str, Any]) -> dict[str, Any]:

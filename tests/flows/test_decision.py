@@ -36,6 +36,7 @@ KEPT = Decision(
         "forecast_usd": "3.10",
         "basis": ["940 s were measured last time", "the sandbox takes no money"],
         "this_run_usd": "2.005",
+        "trained_seconds": "940.2",
     },
     seconds={"train": 900.2, "evaluate": 40.0},
     links={"samples": "/home/grid.png"},
@@ -60,7 +61,7 @@ def test_a_person_reads_what_was_decided_why_what_it_cost_and_what_comes_next() 
         "Loss of the new adapter: -32.6% against the base, +1.9% against the champion.\n\n"
         "- Spent in 2026-11: $12.345 of $25.00\n"
         "- Forecast of this retrain: $3.10 (940 s were measured last time; the sandbox takes no money)\n"
-        "- This retrain: $2.005, in 940 s\n"
+        "- This retrain: $2.005; it trained and evaluated for 940 s\n"
         "- Price of a unit: to be agreed, was $0.05\n\n"
         "- samples: /home/grid.png\n\n"
         "**Next:** the champion stays live.\n"

@@ -15,6 +15,7 @@ from flows.errors import JobError
 from flows.job import Job, job_schema
 from flows.job_file import load_job, parse_job
 from flows.settings import app_settings, require_usable
+from flows.store import digest
 from training.families import FAMILIES
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -201,6 +202,12 @@ def test_hub_references(ref: str, repo: str, revision: str | None) -> None:
 def test_a_job_survives_json() -> None:
     job = load_job(ROOT / "examples/emoji/job.yaml")
     assert Job.model_validate_json(job.model_dump_json()) == job
+
+
+def test_a_job_that_leaves_out_what_it_may_decides_the_same_after_json() -> None:
+    """A default of 16 and one of 16.0 are equal and not the same in the hash of a training: it would be made again."""
+    job = parse_job(SMALL)
+    assert digest(job.model_dump()) == digest(Job.model_validate_json(job.model_dump_json()).model_dump())
 
 
 def test_schema_accepts_what_the_model_accepts() -> None:

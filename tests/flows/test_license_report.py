@@ -41,7 +41,7 @@ def test_what_is_allowed_is_reported_and_told_once(live: dict[str, Any]) -> None
     assert sorted(file.name for file in folder().iterdir()) == FILES
     assert told() == ["lorasmith.license.changed"]
     report = written()
-    assert (report["barred"], report["faults"], report["headline"]) == ([], [], "All 1 live releases are allowed")
+    assert (report["barred"], report["faults"], report["headline"]) == ([], [], "The one live release is allowed")
     assert json.loads((home() / "license-report.json").read_text())["releases"] == report["releases"]
 
 

@@ -4,6 +4,7 @@ import json
 import shutil
 from collections.abc import Callable
 from contextlib import closing
+from email import message_from_bytes
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,21 @@ from typer.testing import CliRunner
 
 from flows.cli.main import app
 from flows.errors import JobError
-from flows.listing_desk import changelog_of, contents, desk, findings, lay_out, mark, marks, outdated, render, swap
+from flows.listing_desk import (
+    MAIL,
+    changelog_of,
+    contents,
+    desk,
+    findings,
+    lay_out,
+    mark,
+    marks,
+    marks_of,
+    outdated,
+    render,
+    retire,
+    swap,
+)
 from flows.rollback import keep_in_step
 from serving.listing.errors import DraftRefused, ListingError
 from serving.release.registry import Registry, sqlite_url
@@ -180,3 +195,54 @@ def test_changes_since_the_release_before_reach_the_texts_and_stay(place: Path, 
     assert "Clay, by a careful hand." in (place / "CHANGES.md").read_text()
     assert before["thumbnail.png"] == contents(place)["thumbnail.png"]
     assert before["social.png"] != contents(place)["social.png"]
+
+
+def test_a_diff_writes_the_mail_too(place: Path, later: Path) -> None:
+    lay_out(later, place)
+    (place / MAIL).unlink()
+    said = changelog_of(place)
+    assert "## Price" in said
+    assert (place / "CHANGES.md").read_text() == said
+    message = message_from_bytes((place / MAIL).read_bytes())
+    assert message["Subject"] == "Changes of studio/clay (Soft Clay Icons)"
+    assert len(message.get_payload()) == 6
+
+
+def test_the_last_mark_of_each_listing_is_told_and_whether_it_is_of_this_package(place: Path, later: Path, tmp_path: Path) -> None:
+    (tmp_path / "listings" / "sandbox" / "broken").mkdir()
+    (tmp_path / "listings" / "sandbox" / "broken" / "listing.json").write_text("{")
+    (never,) = marks_of(tmp_path)
+    assert (never.app, never.target, never.state, never.at, never.stale) == ("clay", "sandbox", "draft", None, False)
+    mark(place, "sent", note="by mail")
+    mark(place, "answered")
+    (last,) = marks_of(tmp_path)
+    shutil.rmtree(tmp_path / "listings" / "sandbox" / "broken")
+    assert (last.state, last.stale) == ("answered", False)
+    assert last.at is not None
+    lay_out(later, place)
+    assert [one.stale for one in marks_of(tmp_path)] == [True]
+
+
+def test_a_retired_app_says_so_and_asks_for_nothing(place: Path, later: Path) -> None:
+    lay_out(later, place)
+    assert (place / "request.eml").is_file()
+    for _ in range(2):  # again after a kill
+        retire(place, "2026-11-22T10:00:00+00:00", "its base was  withdrawn")
+    for name in ("index.html", "MODEL_CARD.md"):
+        assert "The app was retired on 2026-11-22: its base was withdrawn." in (place / name).read_text(), name
+    assert [name for name in ("request.eml", "first-request.eml", MAIL) if (place / name).exists()] == []
+    assert "retired" in {one.code for one in findings(place) if one.level == "error"}
+    with pytest.raises(DraftRefused, match="retired"):
+        render(place)
+    with pytest.raises(JobError, match="Nothing is asked of fal"):
+        mark(place, "sent")
+    mark(place, "answered", note="taken down")
+    lay_out(later, place)  # published again on purpose
+    assert (place / "request.eml").is_file()
+    assert "retired on" not in (place / "index.html").read_text()
+
+
+def test_where_no_listing_is_nothing_is_retired(tmp_path: Path) -> None:
+    (tmp_path / "listings" / "sandbox").mkdir(parents=True)
+    retire(tmp_path / "listings" / "sandbox" / "clay", "2026-11-22T10:00:00+00:00", "why")
+    assert not (tmp_path / "listings" / "sandbox" / "clay").exists()

@@ -23,6 +23,7 @@ from flows.job import Job
 from flows.looking import Asked, look
 from flows.retrain import chosen, retrain
 from flows.snapshots import at_present, licences_now, on_record
+from flows.spending import book_forecast
 from flows.targets import Target, job_of
 from tests.flows.published import evaluation, release, toy_job
 
@@ -188,11 +189,12 @@ def test_the_cap_stops_it_and_shows_the_sum(tmp_path: Path) -> None:
     unknown = look(TOY, publish)
     assert (unknown.outcome, unknown.money["forecast_usd"]) == ("over budget", None)
     assert "what it would cost is not known (nothing was measured yet on this machine" in unknown.reason
-    with training_cost.booking(job_of(row), "train"):
-        pass
+    for work in training_cost.WORKS:
+        with training_cost.booking(job_of(row), work):
+            pass
     assert look(TOY, publish).outcome == "promoted", "what was measured is far below a dollar"
     next((tmp_path / "toy").glob("*.txt")).write_text("a third caption")
-    training_cost.book_forecast(Path(os.environ["LORASMITH_HOME"]), "toy", "deploy", usd_nano=10**9, source="of a test")
+    book_forecast(Path(os.environ["LORASMITH_HOME"]), "toy", "deploy", usd_nano=10**9, source="of a test")
     over = look(TOY, publish)
     assert over.outcome == "over budget"
     assert "and retrain.monthly_budget_usd is $1" in over.reason

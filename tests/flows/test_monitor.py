@@ -21,7 +21,7 @@ from flows.job import Job
 from flows.job_file import parse_job
 from flows.monitoring import history
 from flows.monitoring.chart import svg
-from flows.monitoring.looking import looked
+from flows.monitoring.looking import earned, looked
 from flows.monitoring.papers import chain_end
 from flows.monitoring.prometheus import exposition, last, served
 from flows.monitoring.round import ask_platform, rounded
@@ -34,6 +34,9 @@ from serving.release.errors import PlatformError, PlatformUnreachable
 from serving.release.platform import Books, Seen
 from serving.release.registry import Registry
 from serving.release.smoke import SmokePlan
+from serving.sandbox.money.ledger import Entry, Ledger
+from serving.sandbox.money.prices import Prices, nano_usd
+from serving.sandbox.state import State
 from tests.failpoints.scenarios import package
 from tests.flows.test_job import SMALL
 from tests.serving.release.memory_platform import MemoryPlatform
@@ -129,13 +132,38 @@ def test_what_the_platform_does_not_show_is_unknown_and_never_nought(platform: S
     assert report.level == "ok"
 
 
-def test_money_is_told_from_the_platforms_books(platform: Sandbox) -> None:
+def test_money_is_reckoned_from_the_platforms_books(platform: Sandbox) -> None:
     seen(platform, {200: 50})
     platform.accounts = Books(price_usd=0.04, unit="image", machine_usd=0.5, own_units=10.0, cold_starts=3)
     look = round_now().look
-    assert (look.money.revenue, look.money.revenue_by) == (pytest.approx(1.6), "platform")
+    assert (look.money.revenue, look.money.revenue_by) == (pytest.approx(1.6), "estimate")
     assert look.money.margin == pytest.approx(1.1 / 50)
     assert (look.price.live, look.day.cold_starts) == (0.04, 3)
+
+
+@pytest.mark.parametrize(
+    ("prices", "told"), [({"0.03": 2}, 0.12), ({"0.03": 2, "0.05": 1}, 0.22), ({None: 1, "0.03": 1}, None), ({}, None)]
+)
+def test_revenue_is_exact_where_a_ledger_is_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, prices: Any, told: float
+) -> None:
+    """Each request at the price of its moment; the owner's own calls and other days are no revenue."""
+    monkeypatch.setenv("LORASMITH_HOME", str(tmp_path))
+    (tmp_path / "sandbox").mkdir()
+    state = State(tmp_path / "sandbox" / "state.db")
+    ledger = Ledger(state.db)
+    said: dict[str, Any] = {"app": "toy", "environment": "main", "revision": None, "path": "/", "status": 200, "units": "2"}
+    said |= {"seconds": 1.0, "owner": "owner", "runner": "r", "auth_mode": "shared"}
+    for usd, requests in prices.items():
+        if usd:
+            Prices(state.db).set("owner/toy", nano_usd(usd))
+        for _ in range(requests):
+            ledger.record(Entry(**said, request_id="x", caller="somebody"))
+    ledger.record(Entry(**said, request_id="x", caller="owner"))
+    ledger.record(Entry(**said, request_id="x", caller="somebody", ended_at=1.0))
+    state.close()
+    assert earned("sandbox", "toy", time.time() - 86_400) == (None if told is None else pytest.approx(told))
+    assert earned("fal", "toy", 0.0) is None
 
 
 def test_a_runner_that_sleeps_is_not_woken_unless_the_job_says_so(platform: Sandbox, tmp_path: Path) -> None:

@@ -65,7 +65,7 @@ def test_unchanged_terms_mark_nothing(live: dict[str, Any]) -> None:
 
 
 def test_a_change_marks_the_release_and_stops_its_retraining(live: dict[str, Any], hub: LoopbackHub) -> None:  # noqa: F811
-    from flows.retrain import again
+    from flows.looking import Asked, look
 
     serve(hub, {"LICENSE": APACHE + "\n\n" + CLAUSE + "\n"}, commit="f" * 40)
     row = recheck.release_again(only())
@@ -75,7 +75,7 @@ def test_a_change_marks_the_release_and_stops_its_retraining(live: dict[str, Any
     assert marked["state"] == "live"
     assert marked["evidence"]["review"]["needed"] is True
     with pytest.raises(LicenceBlocked, match="waits for a review since"):
-        again(marked)
+        look(Asked(app="emoji-3d", target="fal"), lambda job, target: pytest.fail("it was published"))
     with pytest.raises(LicenceBlocked, match="bar it now"):
         recheck.accept("emoji-3d", "fal", by="A. Person", reason="none")
     serve(hub)

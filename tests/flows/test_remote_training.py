@@ -14,6 +14,7 @@ import torch
 from safetensors.numpy import load_file
 
 from flows import remote_training, steps
+from flows.cli.publish import ask_before_renting
 from flows.errors import JobError, StepFailed
 from flows.job import Job, Training
 from flows.job_file import parse_job
@@ -36,6 +37,7 @@ from flows.remote_training import (
     secrets_of,
 )
 from flows.store import Artefact, digest
+from serving.release.errors import TargetRefused
 from serving.sandbox import control
 from training import run
 from training.config import DatasetOptions
@@ -277,3 +279,13 @@ def test_whoever_stops_a_run_by_hand_gives_its_machine_up(
 ) -> None:
     monkeypatch.delenv("PREFECT__FLOW_RUN_ID", raising=False)
     assert is_given_up(ending) is given_up
+
+
+def test_renting_at_fal_asks_for_a_key_and_training_here_does_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LORASMITH_HOME", str(tmp_path))
+    monkeypatch.delenv("FAL_KEY", raising=False)
+    rented, here = (job_of(tmp_path, compute=compute) for compute in ("fal:GPU-H100", "here"))
+    with pytest.raises(TargetRefused, match="FAL_KEY is not set"):
+        ask_before_renting(rented, "fal", yes=True)
+    ask_before_renting(here, "fal", yes=False)
+    ask_before_renting(rented, "sandbox", yes=False)

@@ -19,6 +19,7 @@ from flows.job import Job
 from flows.job_file import parse_job
 from flows.targets import job_file, job_of, keep_job, registry_url, restore_job
 from flows.watch import watch
+from flows.way_back import rollback as way_back
 from serving.release import probation
 from serving.release.platform import Seen
 from serving.release.registry import Registry
@@ -200,3 +201,24 @@ def test_a_first_release_that_fails_is_a_fault_of_the_run(
 )
 def test_status_tells_of_probation_and_of_what_was_rolled_back(state: str, evidence: dict[str, Any], said: str) -> None:
     assert ", ".join(remarks({"state": state, "evidence": evidence})).removesuffix(" (lorasmith watch looks)") == said
+
+
+def test_an_automation_rolls_back_what_its_alert_was_about_and_nothing_else(
+    platform: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish(platform, tmp_path, "a", name="first")
+    row = publish(platform, tmp_path, "b", name="second")
+    monkeypatch.setattr("flows.rollback.require_allowed", lambda release: None)  # its base is nowhere
+    asked = {"app": "toy", "target": "sandbox", "reason": "monitor: errors: 30 of 60 failed"}
+    said = way_back.fn(**asked, revision="a revision that was live before")
+    assert (said["done"], platform.on_main("toy")) == (False, "b")
+    done = way_back.fn(**asked, revision=row["revision"])
+    assert (done["done"], platform.on_main("toy")) == (True, "a")
+    again = way_back.fn(**asked, revision=row["revision"])
+    assert (again["done"], platform.on_main("toy")) == (False, "a"), "an event that comes twice moves nobody twice"
+    assert way_back.fn(**(asked | {"app": "other"}), revision="r") == {
+        "app": "other",
+        "target": "sandbox",
+        "done": False,
+        "live": None,
+    }

@@ -97,6 +97,7 @@ def test_a_run_that_was_killed_is_told_from_one_that_runs(home: Path) -> None:
 
 def test_what_a_run_writes_to_its_record_stays_in_it(home: Path) -> None:
     with run_book.entry("fox", "fox", "sandbox") as identity:
+        say("a line")
         path = run_book.folder() / f"{identity}.json"
         write_json(path, run_book.read(path) | {"seconds": {"train": 1.5}, "bundle": "/store/bundle"})
     shown = told("runs", "show", identity)

@@ -145,28 +145,46 @@ def test_the_sandbox_s_ledger_is_play_money_and_told_apart(home: Path) -> None:
 
 def test_a_machine_of_your_own_costs_nothing_and_a_rented_one_what_it_took_last_time(home: Path, job: Callable[..., Job]) -> None:
     now = datetime.now(UTC)
-    assert training_cost.training_estimate(job(), now).usd_nano == 0
+    assert training_cost.training_estimate(job(), "fal", now).usd_nano == 0
     rented = job(retrain={"machine_usd_per_hour": 3.6})
-    assert training_cost.rate_of(rented).usd_per_second == Decimal("0.001")
-    unknown = training_cost.training_estimate(rented, now)
+    assert training_cost.rate_of(rented, "fal").usd_per_second == Decimal("0.001")
+    unknown = training_cost.training_estimate(rented, "fal", now)
     assert (unknown.usd_nano, unknown.basis) == (
         None,
-        "nothing was measured yet on this machine, so the time of a training is not known",
+        "nothing was measured yet on this machine, so what a training takes is not known",
     )
-    with training_cost.booking(rented, "train"):
-        pass
-    (line,) = latest(book(home, MONTH))
-    assert training_cost.training_estimate(rented, now).usd_nano == nano(Decimal(line.seconds) * Decimal("0.0015"))
+    for work in training_cost.WORKS:
+        assert training_cost.training_estimate(rented, "fal", now).usd_nano is None
+        with training_cost.booking(rented, work):
+            pass
+    seconds = [Decimal(line.seconds) for line in latest(book(home, MONTH))]
+    assert training_cost.training_estimate(rented, "fal", now).usd_nano == sum(nano(one * Decimal("0.0015")) for one in seconds)
     other = job(retrain={"machine_usd_per_hour": 3.6}, training={"steps": 7})
-    assert training_cost.training_estimate(other, now).usd_nano is None, "of another recipe nothing was measured"
+    assert training_cost.training_estimate(other, "fal", now).usd_nano is None, "of another recipe nothing was measured"
 
 
 def test_fal_s_machines_are_forecast_at_the_rate_that_is_known(home: Path, job: Callable[..., Job]) -> None:
     now = datetime.now(UTC)
-    estimate = training_cost.training_estimate(job(compute="fal:GPU-H200"), now)
+    estimate = training_cost.training_estimate(job(compute="fal:GPU-H200"), "fal", now)
     assert estimate.usd_nano
     assert "GPU-H200 at fal's list rate" in estimate.basis
-    assert training_cost.training_estimate(job(compute="fal:GPU-NEW"), now).usd_nano is None
+    assert training_cost.training_estimate(job(compute="fal:GPU-H200"), "sandbox", now).usd_nano == 0
+    unknown = training_cost.training_estimate(job(compute="fal:GPU-NEW"), "fal", now)
+    assert (unknown.usd_nano, unknown.basis.partition(";")[0]) == (None, "no rate of GPU-NEW is known (training/facts/gpus.yaml)")
     deploy = training_cost.deploy_estimate(job(), "sandbox")
     assert (deploy.usd_nano, deploy.basis) == (0, "the sandbox takes no money")
-    assert json.dumps(deploy.basis)
+    assert training_cost.deploy_estimate(job(), "fal").usd_nano is None, "the demo's machine has no GPU whose rate is known"
+
+
+def test_a_rented_machine_is_booked_by_its_own_record_and_not_by_the_wait_for_it(home: Path, job: Callable[..., Job]) -> None:
+    record = home / "remote" / "fal-0123456789abcdef.json"
+    record.parent.mkdir()
+
+    def told(*seconds: float) -> None:
+        record.write_text(json.dumps({"requests": [{"seconds": one} for one in seconds]}))
+
+    told(100.0)  # paid and booked by an earlier run
+    with training_cost.booking(job(compute="fal:GPU-H200"), "train", "fal", "0123456789abcdef" + "0" * 48):
+        told(100.0, 12.5)
+    (line,) = latest(book(home, MONTH))
+    assert (line.seconds, line.usd_nano) == ("12.5", nano(Decimal("12.5") * Decimal("0.00125")))

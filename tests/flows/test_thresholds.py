@@ -84,9 +84,14 @@ def test_a_release_that_is_well_needs_nobody_and_says_what_was_looked_at() -> No
         ("price", {"price": replace(WELL.price, live=0.01)}, {}, "alert", "loses money"),
         ("price", {"price": replace(WELL.price, live=0.04)}, {}, "warn", "the listing says $0.03"),
         ("price", {"price": replace(WELL.price, live=None, wanted=0.07)}, {}, "warn", "2.3 times apart"),
-        ("price", {"price": Price(unit="image")}, {}, "ok", "no price"),
+        ("price", {"price": Price(unit="image")}, {}, "ok", "no price was set"),
+        ("price", {"price": Price(unit="image", live=0.03)}, {}, "ok", "asks $0.03 per image; no recommendation"),
+        ("price", {"money": replace(WELL.money, cost=4.0)}, {}, "alert", "loses money: a unit is sold for $0.03, and cost $0.04"),
+        ("price", {"money": replace(WELL.money, cost=4.0)}, {"min_requests": 101}, "ok", "recommended are $0.03"),
+        ("price", {"money": replace(WELL.money, cost=2.0, share=0.5)}, {}, "alert", "$0.015 are left to the author"),
         ("listing", {"listing": ("sent", date(2026, 11, 1))}, {}, "warn", "21 days"),
         ("listing", {"listing": ("sent", date(2026, 11, 20))}, {}, "ok", "sent since"),
+        ("listing", {"listing": ("listed", date(2026, 11, 20)), "stale": True}, {}, "warn", "about another package"),
         ("listing", {"listing": ("refused", date(2026, 11, 20))}, {}, "warn", "was refused"),
         ("listing", {"listing": ("listed", date(2025, 1, 1))}, {}, "ok", "listed"),
         ("quality", {"golden": replace(DRAWN, drop=6.5)}, {}, "alert", "lost 6.5 dB"),
@@ -148,6 +153,7 @@ def test_automations_are_asked_for_by_name_only() -> None:
 
 BOOKS = Books(price_usd=0.03, unit="image", machine_usd=1.0, own_units=10.0, cold_starts=0)
 DAY: dict[str, Any] = {
+    "earned": None,
     "units": 110.0,
     "images": 110.0,
     "wanted_usd": 0.05,
@@ -161,17 +167,18 @@ DAY: dict[str, Any] = {
 @pytest.mark.parametrize(
     ("books", "changes", "revenue", "cost", "margin"),
     [
-        (BOOKS, {}, (3.0, "platform"), (1.0, "platform"), 2.0 / 110),
-        (BOOKS, {"share": 0.5}, (3.0, "platform"), (1.0, "platform"), 0.5 / 110),
+        (BOOKS, {}, (3.0, "estimate"), (1.0, "platform"), 2.0 / 110),
+        (BOOKS, {"earned": 2.5}, (2.5, "platform"), (1.0, "platform"), 1.5 / 110),
+        (BOOKS, {"earned": 2.5, "sold": False}, (0.0, "platform"), (1.0, "platform"), -1.0 / 110),
+        (BOOKS, {"share": 0.5}, (3.0, "estimate"), (1.0, "platform"), 0.5 / 110),
         (replace(BOOKS, price_usd=0.0005, unit="second"), {}, (5.0, "estimate"), (1.0, "platform"), 4.0 / 110),
-        (replace(BOOKS, own_units=None), {}, (5.5, "estimate"), (1.0, "platform"), 4.5 / 110),
-        (replace(BOOKS, machine_usd=None), {}, (3.0, "platform"), (0.5, "estimate"), 2.5 / 110),
+        (replace(BOOKS, own_units=None), {}, (3.3, "estimate"), (1.0, "platform"), 2.3 / 110),
+        (replace(BOOKS, machine_usd=None), {}, (3.0, "estimate"), (0.5, "estimate"), 2.5 / 110),
         (Books(), {"rate": None}, (5.5, "estimate"), (None, None), None),
         (Books(), {"wanted_usd": None}, (None, None), (0.5, "estimate"), None),
-        (BOOKS, {"units": 10.0, "images": 10.0}, (0.0, "platform"), (1.0, "platform"), -0.1),
-        (BOOKS, {"sold": False}, (0.0, "platform"), (1.0, "platform"), -1.0 / 110),
+        (BOOKS, {"units": 10.0, "images": 10.0}, (0.0, "estimate"), (1.0, "platform"), -0.1),
         (BOOKS, {"units": None, "images": None, "busy_seconds": None}, (None, None), (1.0, "platform"), None),
-        (BOOKS, {"units": 0.0, "images": 0.0}, (0.0, "platform"), (1.0, "platform"), None),
+        (BOOKS, {"units": 0.0, "images": 0.0}, (0.0, "estimate"), (1.0, "platform"), None),
     ],
 )
 def test_money_is_the_platforms_record_or_an_estimate_that_says_so(

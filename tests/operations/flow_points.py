@@ -62,7 +62,7 @@ def forking(folder: Path) -> Iterator[Forks]:
     """The server that forks publishes, and a Prefect server for them, both in `folder`."""
     home = folder / "prefect-home"
     (home / "logs").mkdir(parents=True)
-    settings = {"LORASMITH_HOME": str(home), "PREFECT_HOME": str(home / "prefect"), "OMP_NUM_THREADS": "1"}
+    settings = {"LORASMITH_HOME": str(home), "PREFECT_HOME": str(home / "prefect"), "OMP_NUM_THREADS": "1", **prefect_server.QUIET}
     log, before = home / "logs" / "prefect.log", dict(os.environ)
     os.environ.update(settings)
     try:
@@ -85,6 +85,7 @@ class Drill:
         self.server, self.tell = server, tell
         self.world, self.log, self.base = folder / "world", folder / "effects", folder / "base"
         self.straight: str | None = None
+        self.faults: list[str] = []
         server.ended(NAME, "prepare", self.world, self.log)
 
     def clean(self) -> tuple[list[Where], list[Where]]:
@@ -93,13 +94,13 @@ class Drill:
         self.server.ended(NAME, "run", self.world, self.log)
         Publish().ended(self.world)
         self.straight = adapter_of(self.world)
-        found = list(dict.fromkeys((point.name, point.when) for point in points(self.log) if is_worth(point)))
+        found: list[Where] = list(dict.fromkeys((point.name, point.when) for point in points(self.log) if is_worth(point)))
         self.restore()
         gate = found.index((GATE, "before"))
         return [point for point in found[:gate] if not point[0].startswith("trainer: ")], found[gate:]
 
     def early(self, wanted: Sequence[Where], blows: Sequence[str]) -> list[Outcome]:
-        """Each run is killed at the next point, those of the training by a blow; the last one at the gate is the base of the rest."""
+        """Each run is killed at the next point, those of the training by a blow; what the one at the gate leaves is kept."""
         found: list[Outcome] = []
         training = next((number for number, (name, _) in enumerate(wanted) if name == "file: store adapter"), len(wanted))
         for name, when in wanted[:training]:
@@ -132,12 +133,14 @@ class Drill:
         return [self.told(name, when, mended(name, when)) for name, when in wanted]
 
     def told(self, name: str, when: str, do: Callable[[], tuple[str, str]]) -> Outcome:
-        """What was found; where something does not hold, the point's name comes first."""
+        """What was found; what does not hold is a fault, and the other points are gone through as well."""
         label = f"{when} `{name}`" if when else name
         try:
             struck, ended = do()
         except AssertionError as error:
-            raise AssertionError(f"killed {label}: {error}") from error
+            self.faults.append(f"killed {label}: {error}")
+            self.tell(self.faults[-1])
+            return Outcome(point=Point(0, name, when), struck="", ended="not mended")  # type: ignore[arg-type]
         self.tell(f"{label}: {struck}; {ended}")
         return Outcome(point=Point(0, name, when), struck=struck, ended=ended)  # type: ignore[arg-type]
 

@@ -23,7 +23,7 @@ def free_port() -> int:
         return port
 
 
-def wait_for(url: str, process: "subprocess.Popen[bytes]", log: Path, seconds: float = 90) -> None:
+def wait_for(url: str, process: "subprocess.Popen[bytes]", log: Path, seconds: float = 240) -> None:
     """Until something answers there; fails where the process has ended."""
 
     def answers() -> bool:

@@ -118,5 +118,3 @@ def named(path: Path) -> str:
         inside = len(path.parts) > 3 and path.parts[2].startswith(".")
         return ("in " if inside else "") + " ".join(path.parts[:2]) + (" signature" if len(path.parts) == 4 and not inside else "")
     return "runs/last.json" if path.name == "last.json" else path.parts[0]
-
-

@@ -10,6 +10,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from uuid import UUID
 
 import psutil
 
@@ -17,6 +18,7 @@ from tests.operations.prefect import until
 from tests.operations.stack import Stack, is_alive, marked, notes, process_of
 
 OUTAGE_SECONDS = 45.0  # Prefect's watch for cancellations gives up after 25
+LATE_SECONDS = 90.0
 LEASE_SECONDS = 330.0  # a lease in memory killed its holder after 225
 
 
@@ -108,7 +110,29 @@ def lease(stack: Stack, folder: Path) -> str:
     return f"held for {LEASE_SECONDS:.0f} s after the server was killed, then given back"
 
 
-FORMS: dict[str, Callable[[Stack, Path], str]] = {each.__name__: each for each in (outage, zombies, limit, lease)}
+def late(stack: Stack, _: Path) -> str:
+    """A schedule of every ten seconds, and no worker for a while."""
+    stack.end_worker("cpu")
+    with stack.client() as client:
+        often = client.read_deployment_by_name("brief/often")
+        client.update_deployment_schedule(often.id, often.schedules[0].id, active=True)
+        time.sleep(LATE_SECONDS)
+        stack.worker("cpu")
+        until(lambda: "Completed" in brief(stack, often.id), 120, lambda: f"{brief(stack, often.id)}")
+        names = brief(stack, often.id)
+        client.update_deployment_schedule(often.id, often.schedules[0].id, active=False)
+    dropped, done = names.count("Cancelled"), names.count("Completed")
+    assert dropped > 2 * done, names
+    return f"{LATE_SECONDS:.0f} s without a worker: {dropped} late runs dropped, {done} run when it came back"
+
+
+def brief(stack: Stack, deployment: UUID) -> list[str]:
+    """States of the runs of a deployment."""
+    with stack.client() as client:
+        return [run.state.name for run in client.read_flow_runs() if run.deployment_id == deployment]
+
+
+FORMS: dict[str, Callable[[Stack, Path], str]] = {each.__name__: each for each in (outage, zombies, limit, late, lease)}
 
 
 def main() -> int:

@@ -84,8 +84,13 @@ class Stack:
         log = self.home / "logs" / f"worker-{pool}.log"
         seen = log.read_text().count("started!") if log.exists() else 0
         self.workers[pool] = self.start("worker", "up", "--pool", pool, log=f"{pool}.out")
-        until(lambda: log.exists() and log.read_text().count("started!") > seen, 90, self.said)
+        until(lambda: log.exists() and log.read_text().count("started!") > seen, 180, self.said)
         return self.workers[pool]
+
+    def end_worker(self, pool: str) -> None:
+        if (worker := self.workers.pop(pool, None)) and worker.poll() is None:
+            worker.terminate()
+            worker.wait(60)
 
     @contextmanager
     def client(self) -> Iterator[Any]:
@@ -108,7 +113,7 @@ class Stack:
         with self.client() as client:
             return [state.name for state in sorted(client.read_flow_run_states(run), key=lambda state: state.timestamp)]
 
-    def until_state(self, run: UUID, name: str, seconds: float = 60) -> None:
+    def until_state(self, run: UUID, name: str, seconds: float = 180) -> None:
         until(lambda: self.states(run)[-1] == name, seconds, lambda: f"{self.states(run)}, not {name}")
 
     def cancel(self, run: UUID) -> None:
@@ -121,7 +126,7 @@ class Stack:
         for process in reversed(self.processes):
             if process.poll() is None:
                 process.kill()  # the reapers end what it has started
-            process.wait(20)
+            process.wait(60)
         self.lorasmith("server", "down")
 
 

@@ -4,6 +4,8 @@ import json
 import os
 import signal
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -13,8 +15,13 @@ import pytest
 from prefect import get_client
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.objects import FlowRun
-from prefect.states import Cancelling
+from prefect.deployments import run_deployment
+from prefect.states import Cancelled, Cancelling, Failed
 
+from flows.errors import FlowError
+from flows.orchestrator import POOLS
+from flows.profiles import load_profile, template
+from flows.provisioning import provide
 from flows.store import Artefact, make
 from tests.operations.pool_flows import LINE
 from tests.operations.prefect import ROOT, Prefect, until
@@ -33,15 +40,7 @@ class Shop:
         self.dataset = artefact(home, "dataset", {"manifest.json": {"hash": "0" * 64}})
 
     def publish(self, seed: int, trigger: str = "at once", title: str = "Toy") -> UUID:
-        job = {
-            "name": "toy",
-            "base": {"ref": str(ROOT / "examples" / "base")},
-            "dataset": {"path": str(self.home), "trigger": trigger},
-            "training": {"seed": seed},
-            "serving": {"app": "toy"},
-            "listing": {"title": title, "short_description": "A toy."},
-        }
-        given = {"job": job, "licences": self.verdict.key, "dataset": self.dataset.key}
+        given = {"job": job_of(self, seed, trigger, title), "licences": self.verdict.key, "dataset": self.dataset.key}
         return self.client.create_flow_run_from_deployment(self.deployment, parameters=given).id
 
     def notes(self, seed: int) -> list[dict[str, Any]]:
@@ -74,6 +73,17 @@ class Shop:
         return (self.prefect.folder / "worker.log").read_text()[-3000:]
 
 
+def job_of(shop: Shop, seed: int, trigger: str = "at once", title: str = "Toy") -> dict[str, Any]:
+    return {
+        "name": "toy",
+        "base": {"ref": str(ROOT / "examples" / "base")},
+        "dataset": {"path": str(shop.home), "trigger": trigger},
+        "training": {"seed": seed},
+        "serving": {"app": "toy"},
+        "listing": {"title": title, "short_description": "A toy."},
+    }
+
+
 def artefact(home: Path, kind: str, content: dict[str, Any]) -> Artefact:
     def write(out: Path) -> None:
         for name, value in content.items():
@@ -84,7 +94,8 @@ def artefact(home: Path, kind: str, content: dict[str, Any]) -> Artefact:
 
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory, environment: dict[str, str], home: Path) -> Iterator[Shop]:
-    server = Prefect(tmp_path_factory.mktemp("prefect"), environment, file=FILE)
+    soon = {"PREFECT_SERVER_SERVICES_CANCELLATION_CLEANUP_LOOP_SECONDS": "2"}  # in place of 20
+    server = Prefect(tmp_path_factory.mktemp("prefect"), environment, file=FILE, extra=soon)
     try:
         server("work-pool", "set-concurrency-limit", "gpu", "1")
         with server.client_settings(), get_client(sync_client=True) as client:
@@ -143,3 +154,50 @@ def runs_here(process: psutil.Process, run: UUID) -> bool:
         return process.environ().get("PREFECT__FLOW_RUN_ID") == str(run) and "prefect.engine" in process.cmdline()
     except psutil.Error:
         return False
+
+
+def test_prefect_gives_the_first_run_of_a_key_back_for_ever_with_its_old_parameters(shop: Shop) -> None:
+    """Why the key of a training counts attempts."""
+    later, given = (
+        datetime.now(UTC) + timedelta(days=1),
+        {"job": job_of(shop, 6), "licences": "x", "dataset": "x", "target": "sandbox"},
+    )
+    ask = partial(run_deployment, "train/train", timeout=0, scheduled_time=later, idempotency_key="one key", as_subflow=False)
+    first = ask(parameters=given)
+    shop.client.set_flow_run_state(first.id, Failed(), force=True)
+    second = ask(parameters=given | {"licences": "others"})
+    assert (second.id, second.parameters["licences"], second.state.is_failed()) == (first.id, "x", True)
+
+
+def test_the_server_cancels_the_training_of_a_publish_that_is_cancelled_and_gone(shop: Shop) -> None:
+    """The second line: the publish was killed, so that it can not do so itself."""
+    parent = shop.publish(7, "waits")
+    shop.begun(7)
+    (engine,) = engines(shop, parent)
+    worker = psutil.Process(shop.prefect.workers["cpu"].pid)
+    worker.suspend()  # so that nobody tells the server of the crash
+    try:
+        os.kill(engine.pid, signal.SIGKILL)
+        shop.client.set_flow_run_state(parent, Cancelled(), force=True)
+        until(lambda: not shop.toys(7), SECONDS, shop.log)
+    finally:
+        worker.resume()
+    assert [shop.ended(run.id) for run in shop.trainings(7)] == ["CANCELLED"]
+
+
+@pytest.mark.parametrize("name", ["docker", "kubernetes"])
+def test_prefect_takes_a_profiles_pools_and_all_deployments(shop: Shop, name: str, tmp_path: Path) -> None:
+    for worker in shop.prefect.workers.values():  # one that is up would make its pool again as it was
+        if worker.poll() is None:
+            shop.prefect.kill(worker)
+    for pool in POOLS:
+        shop.client.delete_work_pool(pool)
+    deployed = partial(provide, ROOT / "prefect.yaml", shop.prefect.environment, tmp_path)
+    assert deployed(name) == []
+    for pool, wanted in load_profile(name).pools.items():
+        found = shop.client.read_work_pool(pool)
+        assert (found.type, found.concurrency_limit, found.base_job_template) == (name, wanted.limit, template(wanted))
+    training = shop.client.read_deployment_by_name("train/train")
+    assert training.pull_steps == [{"prefect.deployments.steps.set_working_directory": {"directory": "/app"}}]
+    with pytest.raises(FlowError, match=f"is of type {name}, and process in the profile"):
+        deployed("laptop")

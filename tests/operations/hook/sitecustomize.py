@@ -56,6 +56,10 @@ def victims(world: str, role: str) -> Iterator[int]:
     """Processes of this world by what they are: their command lines tell, and a forked flow has left its number."""
     import psutil
 
+    if role in ("training flow", "waiting flow"):
+        above = {process.pid for process in psutil.Process().parents()}
+        yield from (pid for pid in victims(world, "flow") if (pid in above) == (role == "training flow"))
+        return
     if role == "flow" and os.path.exists(os.path.join(world, FLOW)):
         with open(os.path.join(world, FLOW)) as file:
             yield int(file.read())
@@ -73,9 +77,9 @@ def is_role(words: list[str], role: str) -> bool:
         "reaper": reaped and launched,
         "launcher": launched and not reaped,
         "trainer": "training/run.py" in " ".join(words) or ("training.run" in words and not launched),
-        "worker": not reaped and words[-6:-4] == ["worker", "start"],
+        "worker": not reaped and words[2:5] == ["prefect", "worker", "start"],
         "keeper": words[2:5] == ["flows.cli.main", "worker", "up"],
-        "server": not reaped and "prefect" in words and words[-2:] == ["server", "start"] or "uvicorn" in " ".join(words),
+        "server": not reaped and (words[2:5] == ["prefect", "server", "start"] or "uvicorn" in " ".join(words)),
     }[role]
 
 

@@ -4,10 +4,9 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import pytest
-from axe_playwright_python.base import AXE_SCRIPT
 from playwright.sync_api import Browser, Page, sync_playwright
 
 Scheme = Literal["light", "dark"]
@@ -45,11 +44,3 @@ def opened(file: Path, *, width: int, height: int, scheme: Scheme) -> Iterator[t
     """looking(), with a browser of its own."""
     with chromium() as browser, looking(browser, file, width=width, height=height, scheme=scheme) as both:
         yield both
-
-
-def audited(page: Page) -> list[str]:
-    """What axe (its script is in the package) finds on the page as it stands, of any weight, a line each."""
-    page.evaluate(f"{AXE_SCRIPT}; 0")  # not as a script of the page, whose policy allows its own alone
-    found: dict[str, Any] = page.evaluate("axe.run(document, { rules: { 'target-size': { enabled: true } } })")
-    assert len(found["passes"]) > 10
-    return [f"{one['impact']} {one['id']}: {node['html'][:120]}" for one in found["violations"] for node in one["nodes"]]

@@ -11,7 +11,8 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from serving.sandbox import control
 from serving.sandbox.control import Running
-from tests.serving.listing.browser import Scheme, audited
+from tests.serving.axe import audited
+from tests.serving.listing.browser import Scheme
 from tests.serving.listing.material import TEXTS, drafted, release, settings
 from tests.serving.sandbox.browsing import Watched
 from tests.serving.sandbox.browsing import chromium as trusting

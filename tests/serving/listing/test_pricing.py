@@ -17,7 +17,7 @@ from tests.serving.listing.material import TEXTS, drafted, files_in, listing_in
 BASIS = Basis(
     family="flux-2-klein",
     work=Work(seconds=(1.0, 3.0), source="forecast", setup=60.0),
-    machine=Machine(name="H100", usd_per_second=0.000525, source="price list"),
+    machine=Machine(name="H100", usd_per_second=0.000525, source="price list", as_of="2026-09-01"),
     scaling=Scaling(keep_alive=60, least=0, most=4),
     terms=Terms(),
     assumed=("Drawing takes 1 to 3 seconds an image, by forecast.",),

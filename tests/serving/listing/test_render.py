@@ -1,6 +1,7 @@
 """Page, card and texts: they parse, hostile texts stay texts, and no number stands there without a source."""
 
 import base64
+import hashlib
 import io
 import re
 from html.parser import HTMLParser
@@ -30,6 +31,7 @@ class Page(HTMLParser):
         self.open: list[str] = []
         self.tags: list[tuple[str, dict[str, str | None]]] = []
         self.words: list[str] = []
+        self.scripts: list[str] = []
         self.feed(text)
         self.close()
 
@@ -42,7 +44,9 @@ class Page(HTMLParser):
         assert self.open.pop() == tag
 
     def handle_data(self, data: str) -> None:
-        if "style" not in self.open:
+        if "script" in self.open:
+            self.scripts.append(data)
+        elif "style" not in self.open:
             self.words.append(data)
 
     def named(self, tag: str) -> list[dict[str, str | None]]:
@@ -71,13 +75,17 @@ def test_page_is_whole_and_alone(draft: Path) -> None:
     parsed = Page(text)
     assert parsed.open == []
     assert parsed.named("html") == [{"lang": "en"}]
-    assert not parsed.named("script")
+    assert parsed.named("script") == [{}]
+    (policy,) = [one["content"] or "" for one in parsed.named("meta") if one.get("http-equiv")]
+    digest = base64.b64encode(hashlib.sha256("".join(parsed.scripts).encode()).digest()).decode()
+    assert f"script-src 'sha256-{digest}';" in policy
+    assert "connect-src https://fal.run https://127.0.0.1:* https://localhost:*;" in policy
     sources = [attributes["src"] or "" for attributes in parsed.named("img")]
     assert sources
     assert all(source.startswith("data:image/") for source in sources)
     assert all((link["href"] or "").startswith(("#", "data:")) for link in (*parsed.named("a"), *parsed.named("link")))
     assert "url(" not in text
-    assert "default-src 'none'" in text
+    assert policy.startswith("default-src 'none'; ")
 
 
 def test_page_can_be_heard(draft: Path) -> None:
@@ -96,7 +104,7 @@ def test_page_can_be_heard(draft: Path) -> None:
 def test_hostile_text_stays_text_on_the_page(draft: Path) -> None:
     plain = Page(page(listing_in(draft), files_in(draft)))
     attacked = Page(page(hostile(listing_in(draft)), files_in(draft)))
-    assert not attacked.named("script")
+    assert attacked.scripts == plain.scripts
     assert not [attributes for _, attributes in attacked.tags if any(name.startswith("on") for name in attributes)]
     assert [tag for tag, _ in attacked.tags].count("li") == [tag for tag, _ in plain.tags].count("li") - 1  # one tag instead of two
     assert HOSTILE in "".join(attacked.words)
@@ -206,7 +214,7 @@ def test_bare_listing_renders(draft: Path) -> None:
     listing = listing.model_copy(
         update={
             "examples": tuple(bare),
-            "facts": listing.facts.model_copy(update={"trigger": None, "prompting": (), "evaluation": measured}),
+            "facts": listing.facts.model_copy(update={"trigger": None, "prompting": (), "evaluation": measured, "speed": None}),
             "licence": licence,
             "metadata": listing.metadata.model_copy(update={"tags": (), "date": None}),
             "release": listing.release.model_copy(update={"health": {}, "revision": None, "target": "fal"}),

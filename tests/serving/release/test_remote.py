@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 import tomllib
 import uuid
@@ -17,8 +18,11 @@ from typing import Any
 import psutil
 import pytest
 
+from serving.release import remote
 from serving.release.archive import pack
+from serving.release.command_log import CommandLog
 from serving.release.errors import CommandFailed, PackageError, PlatformError, Tampered
+from serving.release.job_lease import LEASE_SECONDS, Lease, leased
 from serving.release.lint import KNOWN_KEYS
 from serving.release.machine import FalMachine
 from serving.release.platform import FalPlatform
@@ -142,6 +146,7 @@ import json, os, pathlib, sys
 from serving.release.archive import Packed
 from serving.release.machine import FalMachine
 from serving.release.remote import Order, Telling, carry_out
+from serving.release.job_lease import LEASE_SECONDS, Lease, leased
 from serving.release.remote_package import RemotePackage
 from serving.release.remote_record import About, Record
 from serving.release.target import sandbox_target
@@ -179,7 +184,7 @@ def test_killed_while_it_waits_it_finds_the_same_request_again(
     assert billed(sandbox_home, app, before) == [request.id]
 
 
-def test_killed_before_the_request_was_written_down_it_is_found_at_work(
+def test_killed_before_the_request_was_written_down_it_is_found_all_the_same(
     machine: FalMachine, app: RemotePackage, make_bench: Callable[..., Bench]
 ) -> None:
     bench = make_bench(steps=6, seconds=0.4)
@@ -197,8 +202,11 @@ def test_killed_before_the_request_was_written_down_it_is_found_at_work(
 
     wait_until(at_work)
     assert bench.run(machine) == {"to": 6, "from": 0}
-    assert [one.state for one in bench.record.requests] == ["submitting", "stopped", "done"]
-    assert bench.record.requests[-1].id == forgotten
+    first, *_, last = bench.record.requests
+    assert (first.state, last.state) == ("submitting", "done")
+    assert last.result is not None
+    assert last.result["request_id"] == forgotten  # found at work and waited for, or found done
+    assert last.id == forgotten or last.seconds == 0.0
 
 
 def test_a_request_that_the_queue_does_not_know_is_made_again_and_stays_in_the_record(
@@ -334,8 +342,10 @@ def test_inputs_that_did_not_arrive_whole_are_sent_again(
 
 
 def test_a_result_that_is_gone_is_made_anew_by_the_next_run(
-    machine: FalMachine, app: RemotePackage, make_bench: Callable[..., Bench]
+    machine: FalMachine, app: RemotePackage, make_bench: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(remote, "ARRIVAL_SECONDS", 0.0)
+    monkeypatch.setattr(remote, "LONGEST_PAUSE", 0.2)
     bench = make_bench(steps=1)
     record = bench.record
     record.begin(app.name)
@@ -343,6 +353,49 @@ def test_a_result_that_is_gone_is_made_anew_by_the_next_run(
     with pytest.raises(PlatformError, match="run again, it is made anew"):
         bench.run(machine)
     assert bench.run(machine) == {"to": 1, "from": 0}
+
+
+def test_the_platform_may_be_away_for_a_while(app: RemotePackage, make_bench: Callable[..., Bench], tmp_path: Path) -> None:
+    home, away = tmp_path / "home", []
+    running = control.up(home)
+
+    def restart(event: dict[str, Any]) -> None:
+        if event["step"] == 2 and not away:
+            away.append(control.down(home))
+            threading.Timer(0.5, control.up, (home,)).start()
+
+    bench = make_bench(steps=6, seconds=0.3)
+    bench.at_event = restart
+    try:
+        with sandbox_target(running.env, caller_key=running.caller_key, logs=tmp_path / "logs") as platform:
+            assert bench.run(FalMachine(platform))["from"] >= 2
+    finally:
+        control.down(home)
+    assert away == [True]
+    assert [one.state for one in bench.record.requests] == ["done"]
+
+
+def test_a_job_is_leased_to_one_request_whose_seconds_count_over_its_attempts(tmp_path: Path) -> None:
+    with leased(tmp_path, "a") as first, leased(tmp_path, "b") as second:
+        assert isinstance(first, Lease)
+        assert second == "a"
+        first.began -= 50
+    with leased(tmp_path, "a") as again:  # the platform tried it once more
+        assert isinstance(again, Lease)
+        assert again.seconds >= 50
+        silent = {"request_id": "a", "used": 50.0, "renewed": time.time() - LEASE_SECONDS - 1}
+        (tmp_path / "lease.json").write_text(json.dumps(silent))
+        with leased(tmp_path, "b") as other:
+            assert isinstance(other, Lease)
+            assert other.used == 0.0
+
+
+def test_events_are_told_once_and_in_order_whatever_else_a_log_holds() -> None:
+    told: list[str] = []
+    log = CommandLog(told.append)
+    log.tell(["INFO: started", 'lorasmith-event 2 {"step": 2}', 'lorasmith-event 1 {"step": 1}', "lorasmith-event 3 {****"])
+    log.tell(['lorasmith-event 2 {"step": 2}', "lorasmith-event 4 [4]", "lorasmith-event", 'lorasmith-event 5 {"step": 5}'])
+    assert [json.loads(text)["step"] for text in told] == [1, 2, 5]
 
 
 def test_the_app_is_named_by_what_is_in_it_and_holds_the_code_and_nothing_else(toy_code: Path, tmp_path: Path) -> None:
@@ -358,7 +411,7 @@ def test_the_app_is_named_by_what_is_in_it_and_holds_the_code_and_nothing_else(t
     assert (toml["auth"], toml["secrets"], toml["num_gpus"], toml["request_timeout"]) == ("private", ["HF_TOKEN"], 1, 4 * 3600)
     assert all("==" in one and "+" not in one for one in toml["requirements"])
     files = {path.relative_to(first.folder).as_posix() for path in first.folder.rglob("*") if path.is_file()}
-    code = {"remote/__init__.py", "remote/app.py", "remote/archive.py", "toy/__init__.py", "toy/run.py"}
+    code = {"remote/__init__.py", "remote/app.py", "remote/archive.py", "remote/job_lease.py", "toy/__init__.py", "toy/run.py"}
     assert files == {"pyproject.toml", *code}
 
 

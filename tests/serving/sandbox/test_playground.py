@@ -12,6 +12,7 @@ from playwright.sync_api import Browser, expect
 from serving.sandbox import control
 from serving.sandbox.control import Running
 from serving.sandbox.web.notice import NOTICE
+from tests.serving.axe import audited
 from tests.serving.sandbox.browsing import PIXELS, Watched, chromium, field, playground, sent
 from tests.serving.sandbox.deployer import Deployer, client_of, until
 from tests.serving.sandbox.painted import deploy_pictures, priced
@@ -312,11 +313,13 @@ def test_pages_are_narrow_enough_and_readable(browser: Browser, state: Any, sand
     page.goto(f"https://{sandbox.address}/")
     expect(page.get_by_role("link", name=f"{sandbox.owner}/gallery")).to_be_visible()
     assert (watched.sideways(), watched.faint()) == (0, [])
+    assert audited(page) == []
     for endpoint in ("", "#/image-to-image", "#/verify"):
         form = playground(watched, sandbox, "lora", endpoint=endpoint)
         for more in form.locator("summary").all():
             more.click()
         assert (watched.sideways(), watched.faint()) == (0, [])
+        assert audited(page) == []
         page.goto("about:blank")  # so that the next address is another page, not another place in this one
     assert watched.complaints == []
     context.close()
