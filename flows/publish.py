@@ -32,9 +32,10 @@ def publish(job: Job, target: Target = "sandbox", until: Until = "listing", agai
 
 def published(job: Job, target: Target, until: Until = "listing", again: bool = False) -> dict[str, Any]:
     """The same for a flow that has the app's turn already."""
-    sweep(home())
     with run_book.entry(job.name, job.serving.app, target) as run:
-        return run_of(run, job, target, until, again)
+        done = run_of(run, job, target, until, again)
+    sweep(home())
+    return done
 
 
 def run_of(run: str, job: Job, target: Target, until: Until, again: bool) -> dict[str, Any]:

@@ -16,7 +16,8 @@ from flows.license_files import checked, folder, keep
 from licenses import portfolio
 from licenses.check import check
 from licenses.portfolio import Entry
-from tests.flows.test_recheck import APACHE, CLAUSE, _hub, hub, live, serve  # noqa: F401  (fixtures)
+from tests.flows.test_recheck import CLAUSE, live, serve  # noqa: F401  (a fixture)
+from tests.licenses.conftest import APACHE, _hub, hub  # noqa: F401  (fixtures)
 from tests.licenses.loopback_hub import LoopbackHub
 
 FILES = ["report.html", "report.json", "report.md", "report.sarif"]

@@ -209,7 +209,7 @@ def test_an_automation_rolls_back_what_its_alert_was_about_and_nothing_else(
     publish(platform, tmp_path, "a", name="first")
     row = publish(platform, tmp_path, "b", name="second")
     monkeypatch.setattr("flows.rollback.require_allowed", lambda release: None)  # its base is nowhere
-    asked = {"app": "toy", "target": "sandbox", "reason": "monitor: errors: 30 of 60 failed"}
+    asked: dict[str, Any] = {"app": "toy", "target": "sandbox", "reason": "monitor: errors: 30 of 60 failed"}
     said = way_back.fn(**asked, revision="a revision that was live before")
     assert (said["done"], platform.on_main("toy")) == (False, "b")
     done = way_back.fn(**asked, revision=row["revision"])

@@ -97,7 +97,7 @@ def state(run: str) -> dict[str, Any]:
 
 
 def reached(run: str, name: str) -> dict[str, Any]:
-    until(lambda: state(run)["name"] == name, 90, lambda: f"run {run} is {state(run)}")
+    until(lambda: state(run)["name"] == name, 240, lambda: f"run {run} is {state(run)}")
     return state(run)
 
 

@@ -185,14 +185,14 @@ def test_the_server_cancels_the_training_of_a_publish_that_is_cancelled_and_gone
     assert [shop.ended(run.id) for run in shop.trainings(7)] == ["CANCELLED"]
 
 
-@pytest.mark.parametrize("name", ["docker", "kubernetes"])
-def test_prefect_takes_a_profiles_pools_and_all_deployments(shop: Shop, name: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("name", "file"), [("docker", FILE), ("kubernetes", ROOT / "prefect.yaml")], ids=["docker", "kubernetes"])
+def test_prefect_takes_a_profiles_pools_and_all_deployments(shop: Shop, name: str, file: Path, tmp_path: Path) -> None:
     for worker in shop.prefect.workers.values():  # one that is up would make its pool again as it was
         if worker.poll() is None:
             shop.prefect.kill(worker)
     for pool in POOLS:
         shop.client.delete_work_pool(pool)
-    deployed = partial(provide, ROOT / "prefect.yaml", shop.prefect.environment, tmp_path)
+    deployed = partial(provide, file, shop.prefect.environment, tmp_path)
     assert deployed(name) == []
     for pool, wanted in load_profile(name).pools.items():
         found = shop.client.read_work_pool(pool)

@@ -16,7 +16,9 @@ STRIKE, RENAMES, FLOW = "strike.json", "renames", "flow.pid"
 
 
 def install(world: str) -> None:
-    """For the rest of this process."""
+    """For the rest of this process, once."""
+    if hasattr(os.replace, "world"):
+        return
     for name in ("replace", "rename"):
         setattr(os, name, noted(getattr(os, name), world))
 
@@ -33,6 +35,7 @@ def noted(method: Callable[..., None], world: str) -> Callable[..., None]:
             log.write(f"{time.monotonic():.3f} {os.getpid()} {path}\n")
         strike(world, path, "after")
 
+    told.world = world  # type: ignore[attr-defined]
     return told
 
 

@@ -1,8 +1,8 @@
 """Pictures of a listing: `python -m tests.serving.listing.screenshots OUT [LISTING [HOME]]`.
 
-LISTING is a folder with index.html; without it one is drafted from the material of the tests. Its page goes to OUT, on a desk and on
-a phone, in the light and in the dark, with the card and the mails as a mail client shows them. HOME is the home of the sandbox that
-its app runs on: with it, the playground draws a picture there.
+LISTING is a folder with index.html; without it one is drafted from the material of the tests. Its page goes to OUT, on a desk and
+on a phone, in the light and in the dark, with the card and the mails as a mail client shows them. HOME is the home of the sandbox
+that its app runs on: with it, the playground draws a picture there.
 """
 
 import email
@@ -70,15 +70,17 @@ def taken(page: Page, path: Path, *, whole: bool = True) -> None:
 
 
 def lightened(png: bytes, path: Path) -> None:
-    """The picture with as many colours as fit into MOST_BYTES: size and shape stay."""
-    for colours in (256, 128, 64, 32, 16):
+    """The picture with as many colours as fit into MOST_BYTES, of its size if 32 fit, else smaller."""
+    with Image.open(io.BytesIO(png)) as picture:
+        whole = picture.convert("RGB")
+    for colours, size in ((256, 1.0), (64, 1.0), (32, 1.0), (32, 0.6), (16, 0.5)):
         buffer = io.BytesIO()
-        with Image.open(io.BytesIO(png)) as picture:
-            few = picture.convert("RGB").quantize(colours, dither=Image.Dither.NONE)
-        few.save(buffer, "PNG", optimize=True)
+        shape = (round(whole.width * size), round(whole.height * size))
+        few = (whole if size == 1.0 else whole.resize(shape, Image.Resampling.LANCZOS)).quantize(colours, dither=Image.Dither.NONE)
+        few.save(buffer, "PNG")
         if buffer.tell() <= MOST_BYTES:
             break
-    path.write_bytes(min(png, buffer.getvalue(), key=len) if len(png) <= MOST_BYTES else buffer.getvalue())
+    path.write_bytes(buffer.getvalue())
     print(path, f"{path.stat().st_size:,} bytes")
 
 
