@@ -252,7 +252,8 @@ class Listing(Part):
         None, gt=0, description="Price asked for one billable unit; without it what is recommended, where a cost can be reckoned"
     )
     traffic: Annotated[tuple[Volume, Volume, Volume], AfterValidator(ascending)] = Field(
-        (20.0, 300.0, 5000.0), description="Requests a day that you expect at least, in the middle and at most, for the price advice"
+        (20.0, 300.0, 5000.0),
+        description="Requests a day that you expect at least, in the middle and at most, for the price advice",
     )
     images_per_request: float = Field(1.0, ge=1, le=64, description="Images that a request asks for on average")
     margin: float = Field(0.3, ge=0, lt=0.9, description="Share of the price that shall be left over at middle traffic")

@@ -84,7 +84,7 @@ def too_late(asked: Asked, stale_minutes: float | None) -> Decision | None:
     late = lateness(run.expected_start_time, run.start_time or datetime.now(UTC), stale_minutes)
     if late is None:
         return None
-    said = f"Planned for {run.expected_start_time:%Y-%m-%d %H:%M} UTC, it started {late.total_seconds() / 60:.0f} minutes later"
+    said = f"Planned for {run.expected_start_time:%Y-%m-%d %H:%M} UTC, it started {late.total_seconds() / 3600:.1f} hours later"
     return decision(asked, "stale", f"{said}; retrain.stale_minutes allows {stale_minutes:g}.")
 
 

@@ -86,7 +86,7 @@ def _unclipped(scheduler: type[Any]) -> dict[str, bool]:
 def clip_tokenizer() -> CLIPTokenizer:
     specials = ["<|startoftext|>", "<|endoftext|>"]
     vocabulary, merges = _learnt_bpe(CLIPTokenizer(), specials, end_of_word_suffix="</w>")
-    # Tokens that end a word are numbered as a hash map has them, and ties among merges go by those numbers: both in an order of ours.
+    # Tokens that end a word are numbered as a hash map has them, and ties among merges go by those numbers: order both.
     tokens = [*specials, *sorted(vocabulary.keys() - set(specials))]
     numbered = {token: number for number, token in enumerate(tokens)}
     return CLIPTokenizer(vocab=numbered, merges=sorted(merges, key=lambda pair: (len("".join(pair)), pair)), model_max_length=77)
