@@ -105,6 +105,8 @@ def retire(place: Path, since: str, reason: str) -> None:
     from serving.listing.draft import rendered
     from serving.listing.model import dumped, parsed
 
+    if not place.parent.is_dir():
+        return
     with locked(place.with_name(f".{place.name}.lock")):
         restore(place)
         if not (place / "listing.json").is_file():

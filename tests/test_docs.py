@@ -17,7 +17,8 @@ def commands() -> set[str]:
     root = typer.main.get_command(app)
     names: set[str] = set()
     for name, command in root.commands.items():  # type: ignore[attr-defined]
-        names |= {f"{name} {sub}" for sub in command.commands} if hasattr(command, "commands") else {name}
+        below = getattr(command, "commands", None)
+        names |= {f"{name} {sub}" for sub in below or ()} | ({name} if below is None or command.invoke_without_command else set())
     return names
 
 

@@ -43,7 +43,7 @@ def as_row(report: Report) -> dict[str, Any]:
         "p50 / p95": _seconds(look),
         "runners": look.runners,
         "cold starts": day.cold_starts,
-        "units": day.units,
+        "units": None if day.units is None else f"{day.units:g}",
         "revenue": _usd(money.revenue, money.revenue_by),
         "cost": _usd(money.cost, money.cost_by),
         "an image leaves": _usd(money.margin, "estimate" if "estimate" in (money.revenue_by, money.cost_by) else "platform"),

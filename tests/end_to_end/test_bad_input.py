@@ -131,8 +131,9 @@ def test_once_the_pictures_are_mended_the_same_command_goes_on(
 
 
 @pytest.mark.parametrize("base", ["nobody/unknown-base", "Tongyi-MAI/Z-Image"], ids=["unknown base", "hub unreachable"])
-def test_a_base_that_can_not_be_judged_is_blocked(base: str, changed: Changed, refused: Refused) -> None:
-    assert base in refused("publish", str(changed("base", {"ref": base})), code=3)
+def test_a_base_that_the_hub_says_nothing_of_is_refused(base: str, changed: Changed, refused: Refused) -> None:
+    job = str(changed("base", {"ref": base}))
+    assert base in refused("publish", job, code=5, env={"LORASMITH_HUB_PATIENCE": "1"})
 
 
 def test_a_base_without_licence_is_blocked(tmp_path: Path, changed: Changed, refused: Refused) -> None:

@@ -94,7 +94,7 @@ def test_commands_use_the_server_that_is_up(stack: Stack) -> None:
     subprocess.run([sys.executable, "-c", COMMAND], cwd=ROOT, env=stack.environment, check=True, capture_output=True)
     with stack.client() as client:
         names = [client.read_flow(run.flow_id).name for run in client.read_flow_runs()]
-    assert names == ["from the command line"]
+    assert names.count("from the command line") == 1
 
 
 def test_a_run_survives_its_worker_and_its_server(stack: Stack, folder: Path) -> None:

@@ -38,7 +38,7 @@ class Snippets(HTMLParser):
         self.feed(text)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        if tag == "input":
+        if tag == "input" and dict(attrs).get("name") == "language":
             self._tab = dict(attrs)["value"] or ""
         self._inside = self._inside or (tag == "pre" and bool(self._tab))
 
