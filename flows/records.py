@@ -15,7 +15,7 @@ from flows.job import Job
 from flows.keeping import is_alive
 from flows.store import Artefact
 
-SWEPT = ("runs", "jobs", "listings", "decisions")
+SWEPT = ("runs", "jobs", "listings", "decisions", "evidence")
 PART = re.compile(r"\.(\d+)\.part$")
 WRITING_SECONDS = 2.0
 

@@ -81,7 +81,7 @@ def _is_digest(value: object) -> bool:
 
 def _write(path: Path, raw: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".evidence-")
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".evidence-", suffix=f".{os.getpid()}.part")
     with os.fdopen(handle, "wb") as stream:
         stream.write(raw)
     os.chmod(temporary, 0o644)
