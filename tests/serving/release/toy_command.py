@@ -13,6 +13,13 @@ def emit(**event: object) -> None:
         events.write(json.dumps(event) + "\n")
 
 
+def keep(kept: Path, step: int) -> None:
+    """Whole or not at all, as a trainer keeps its checkpoints: whoever kills this finds a number."""
+    beside = kept.with_suffix(".part")
+    beside.write_text(str(step))
+    os.replace(beside, kept)
+
+
 def main() -> int:
     """`plan.json` says: steps, seconds (after each), and what goes wrong: fail with code, or kill_at a step of the first run."""
     plan = json.loads(Path("plan.json").read_text())
@@ -24,7 +31,7 @@ def main() -> int:
         if stopped:
             emit(event="error", message="stopped", exit_code=130)
             return 130
-        kept.write_text(str(step))
+        keep(kept, step)
         emit(event="step", step=step, total=plan["steps"])
         if first == 0 and step == plan.get("kill_at"):
             os.kill(os.getpid(), signal.SIGKILL)
