@@ -13,9 +13,7 @@ app = typer.Typer(help="Push an adapter to the Hugging Face Hub where the licenc
 def push(
     job: Annotated[Path, typer.Argument(help="job.yaml")],
     repo: Annotated[str | None, typer.Option(help="owner/name; default is hub.repo of the job.")] = None,
-    public: Annotated[
-        bool, typer.Option("--public/--private", help="How it is made, where it is not there.")
-    ] = False,
+    public: Annotated[bool, typer.Option("--public/--private", help="How it is made, where it is not there.")] = False,
     target: Annotated[Literal["sandbox", "fal"], typer.Option(help="Whose live adapter the gate compares with.")] = "sandbox",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Also where the card was edited on the Hub.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
