@@ -24,7 +24,7 @@ from typing import Any
 def main(reply_fd: int) -> None:
     """Answer requests until stdin ends; a request that fails is answered with its error, never with a dead process."""
     requests = _requests()
-    with os.fdopen(reply_fd, "w", encoding="utf-8") as replies:
+    with os.fdopen(reply_fd, "w", encoding="utf-8") as replies, _threads_of_grpc():
         while (request := requests.get()) is not None:
             replies.write(json.dumps(_answer(request)) + "\n")
             replies.flush()
@@ -60,6 +60,18 @@ def _requests() -> queue.SimpleQueue[dict[str, Any] | None]:
 
     threading.Thread(target=read, name="requests", daemon=True).start()
     return arrived
+
+
+def _threads_of_grpc() -> Any:
+    """A channel to nowhere that never connects: as long as one is open, gRPC keeps its threads.
+
+    The SDK opens and closes a channel for each question. Closing the last one waits for these threads while it holds Python's
+    lock, and a thread that just then drops the credentials of the question waits for that lock: about one in ten thousand closes
+    hung for ever (grpcio 1.85.1, github.com/grpc/grpc/pull/42247).
+    """
+    import grpc
+
+    return grpc.insecure_channel("127.0.0.1:0")
 
 
 def _answer(request: dict[str, Any]) -> dict[str, Any]:

@@ -29,6 +29,7 @@ SHOTS: tuple[tuple[str, int, int, Scheme], ...] = (
     ("phone-dark", 390, 844, "dark"),
 )
 MOST_BYTES = 600_000
+SCALES = (0.8, 0.6, 0.5, 0.4)
 PATIENCE = 120_000  # milliseconds: a runner may have to start, and this computer may have other work
 
 
@@ -74,7 +75,7 @@ def lightened(png: bytes, path: Path) -> None:
     with Image.open(io.BytesIO(png)) as picture:
         whole = picture.convert("RGB")
     kept = encoded(whole)
-    for size in (0.8, 0.6, 0.5, 0.4):
+    for size in SCALES:
         if len(kept) <= MOST_BYTES:
             break
         smaller = whole.resize((round(whole.width * size), round(whole.height * size)), Image.Resampling.LANCZOS)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -251,3 +252,22 @@ def test_a_look_that_finds_a_silent_connection_is_made_once_more_and_a_change_is
     with pytest.raises(PlatformTimeout):
         platform.set_revision("toy", "r", None)
     assert [worker.asked for worker in workers] == [["alias"], ["alias"], ["set_revision"]]
+
+
+def test_the_worker_keeps_the_threads_of_grpc_from_one_question_to_the_next(sandbox: FalPlatform) -> None:
+    """To end them waits for them under Python's lock, which hangs where one of them wants it at that moment."""
+
+    def threads() -> set[str]:
+        assert sandbox._kept is not None
+        found = set()
+        for task in Path(f"/proc/{sandbox._kept._process.pid}/task").iterdir():
+            with suppress(OSError):  # a thread that ended meanwhile
+                found |= {task.name} if (task / "comm").read_text().startswith("event_engine") else set()
+        return found
+
+    sandbox.environments()
+    first = threads()
+    sandbox.environments()
+    sandbox.apps(None)
+    assert first
+    assert threads() >= first
