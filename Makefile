@@ -47,6 +47,7 @@ soak: install $(SOAK)/.installed  # the long runs: 16 callers for MINUTES, one r
 	$(BIN)/python -m tests.operations.soak
 	$(BIN)/python -m tests.serving.app.fuzz --cases 2000
 	$(BIN)/python -m tests.operations.kill_points
+	$(BIN)/python -m tests.operations.full_disk
 	$(BIN)/python -m tests.operations.queue_soak --runs $(RUNS)
 
 families: install  # every family's proofs, on another diffusers with DIFFUSERS=0.43.0

@@ -12,7 +12,8 @@ from flows.errors import GateRejected
 from flows.home import home
 from flows.job import Job
 from flows.progress import bar
-from flows.steps import SOURCE, told, train_adapter, training_inputs, write_config
+from flows.step_inputs import SOURCE, training_inputs, write_config
+from flows.steps import told, train_adapter
 from flows.store import SEAL, Artefact, digest, file_digest, make, tree_digest
 from flows.targets import Target
 

@@ -64,4 +64,4 @@ def resumed(row: Mapping[str, Any]) -> str:
     if result["status"] == "ACCEPT":
         return f"run {row['flow_run']} goes on"
     reason = " ".join(str(result["details"].get("reason")).split())
-    return f"run {row['flow_run']} was not resumed ({reason}): say it again if it still waits, else start it anew"
+    return f"run {row['flow_run']} was not resumed ({reason}): where it is under way it finds the answer, else start it anew"

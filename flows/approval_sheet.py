@@ -46,25 +46,33 @@ def pictures_of(bundle: Path) -> list[str]:
     return [str(grid), str(grid.parent)] if grid.is_file() else [str(bundle)]
 
 
-def sheet(row: Mapping[str, Any]) -> str:
-    """The question and its evidence. What is in it was measured; a licence can not be waived by an answer."""
-    return "\n".join(lines_of(row)) + "\n"
+def sheet(row: Mapping[str, Any], *, paths: bool = True) -> str:
+    """The question and its evidence. What is in it was measured; a licence can not be waived by an answer.
+
+    paths: where report and pictures lie, for who reads it on that machine; a page of Prefect's could open none of them.
+    """
+    return "\n".join(lines_of(row, paths)) + "\n"
 
 
-def lines_of(row: Mapping[str, Any]) -> Iterator[str]:
+def lines_of(row: Mapping[str, Any], paths: bool) -> Iterator[str]:
     evidence, loss = row["evidence"], row["evidence"]["loss"]
     package, licence = evidence["package"], evidence["licence"]
     yield f"# {row['app']} on {row['target']}: {', '.join(WORDS[reason] for reason in row['reasons'])}"
-    yield f"\nApproval {row['id']}, open until {row['until'][:16]} UTC; no answer is a no. It counts for this package, price and"
-    yield "decision of the gate alone. A licence is not waived here: that takes a signed file.\n"
+    yield f"\nApproval {row['id']}, open until {row['until'][:16]} UTC; no answer is a no."
+    yield "It counts for this package, price and decision of the gate alone."
+    yield "A licence is not waived here: that takes a signed file.\n"
     live = f"replaces {package['live'][:12]}" if package["live"] else "nothing is live"
     same = package["live"] == package["new"]
     yield f"- package: {package['new'][:12]}, {'live already' if same else live}"
     yield f"- price of one {evidence['price']['unit']}: {price_of(evidence['price'])}"
     yield f"- licences: {licence['verdict']} ({', '.join(f'{use}: {said}' for use, said in licence['uses'].items())})"
-    yield f"- license report: {licence['report']}"
+    if paths:
+        yield f"- license report: {licence['report']}"
     yield f"- held-out loss: base {loss['base']:.4f} -> adapter {loss['adapter']:.4f} ({loss['adapter'] / loss['base'] - 1:+.1%})"
-    yield from (f"- pictures: {path}" for path in evidence["pictures"])
+    if paths:
+        yield from (f"- pictures: {path}" for path in evidence["pictures"])
+    else:
+        yield f"- where pictures and license report lie: `lorasmith approvals show {row['id']}`"
     yield f"- deploy and its tests: {cost_of(evidence['deploy_usd'], row['target'])}"
     yield f"- gate: {evidence['gate']['outcome']}"
     yield from (f"  - {one['outcome']}: {one['sentence']}" for one in evidence["gate"]["checks"])

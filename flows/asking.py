@@ -25,10 +25,11 @@ from flows.events import emit
 from flows.gating import is_doubtful
 from flows.home import home
 from flows.job import Job
-from flows.listing_desk import desk
+from flows.listing_folder import desk
 from flows.progress import say
 from flows.store import Artefact
 from flows.targets import Target, registry_url
+from flows.views import shown
 
 if TYPE_CHECKING:
     from serving.release.registry import Registry
@@ -122,7 +123,7 @@ def answered(registry: "Registry", row: Mapping[str, Any]) -> Mapping[str, Any]:
 
     tell("asked", row)
     left = datetime.fromisoformat(row["until"]) - datetime.now(UTC)
-    form = Answer.with_initial_data(description=sheet(row))
+    form = Answer.with_initial_data(description=sheet(row, paths=False))
     key = f"{row['id']}-{re.sub('[^0-9]', '', row['asked_at'])}"  # a question that is asked anew has a form of its own
     try:
         answer = suspend_flow_run(wait_for_input=form, key=key, timeout=max(1, int(left.total_seconds())) + DAY_SECONDS)
@@ -159,4 +160,10 @@ def tell(what: str, row: Mapping[str, Any]) -> None:
     """An event and an artifact; the registry is what counts."""
     facts = {name: row[name] for name in ("id", "app", "target", "reasons", "state", "by", "why", "until")}
     emit(f"lorasmith.approval.{what}", f"lorasmith.app.{row['target']}.{row['app']}", facts)
-    create_markdown_artifact(sheet(row), key="approval", description=f"{row['id']}: {row['state']}")
+    create_markdown_artifact(page(row), key="approval", description=f"{row['id']}: {row['state']}")
+
+
+def page(row: Mapping[str, Any]) -> str:
+    """The sheet, and under it the grid that compares base, live and new, which a browser could not open by its path."""
+    grid = next((Path(path) for path in row["evidence"]["pictures"] if path.endswith(".png")), None)
+    return sheet(row, paths=False) + (f"\n![base, adapter and real pictures]({shown(grid)})\n" if grid and grid.is_file() else "")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from flows import gpus
-from flows.errors import StepFailed
+from flows.errors import StepFailed, StepKilled
 from flows.placing import processes_for
 from flows.progress import Bar, say
 
@@ -102,4 +102,4 @@ def failure(events: Path, log: Path, code: int) -> StepFailed:
     last = json.loads(lines[-1]) if lines else {}
     if last.get("event") == "error":
         return StepFailed(str(last.get("message")), exit_code=int(last.get("exit_code", 1)))
-    return StepFailed(f"training ended with code {code} and said nothing; its output is in {log}", exit_code=1)
+    return StepKilled(f"training ended with code {code} and said nothing; its output is in {log}", exit_code=1)

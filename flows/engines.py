@@ -24,9 +24,18 @@ def engines(reaper: "subprocess.Popen[bytes]") -> dict[str, psutil.Process]:
 
 def workers(reaper: "subprocess.Popen[bytes]") -> list[psutil.Process]:
     """Prefect's worker itself, below the reaper."""
-    with contextlib.suppress(psutil.Error):
-        return [process for process in psutil.Process(reaper.pid).children() if "worker" in process.cmdline()]
-    return []
+    found = []
+    with contextlib.suppress(psutil.NoSuchProcess):
+        for process in psutil.Process(reaper.pid).children():
+            with contextlib.suppress(psutil.Error):  # also of one that is over and not reaped yet
+                if "worker" in process.cmdline():
+                    found.append(process)
+    return found
+
+
+def has_worker(reaper: "subprocess.Popen[bytes]") -> bool:
+    """Whether Prefect's worker lives; the reaper outlives one that was killed by as long as it takes to end its runs."""
+    return any(map(is_at_work, workers(reaper)))
 
 
 def freeze(reaper: "subprocess.Popen[bytes]") -> None:

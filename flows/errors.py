@@ -7,8 +7,10 @@ FlowError
 ├── GateRejected        the adapter is not good enough (4)
 ├── HubFailed           the Hugging Face Hub can not be asked, or refuses (5)
 ├── NotApproved         a person said no, or has not said anything yet (4)
+├── PrefectAway         Prefect's server is named and does not answer (5)
 ├── NotReady            what a deploy needs is not there, found before anything costs (the code of the first finding)
 └── StepFailed          a child process ended badly (its own code)
+    └── StepKilled      it said nothing, as one that somebody or the kernel killed
 """
 
 from pathlib import Path
@@ -43,6 +45,10 @@ class HubFailed(FlowError):
     exit_code = 5
 
 
+class PrefectAway(FlowError):
+    exit_code = 5
+
+
 class NotReady(FlowError):
     def __init__(self, message: str, exit_code: int) -> None:
         super().__init__(message)
@@ -53,3 +59,7 @@ class StepFailed(FlowError):
     def __init__(self, message: str, exit_code: int) -> None:
         super().__init__(message)
         self.exit_code = exit_code
+
+
+class StepKilled(StepFailed):
+    """What it had finished is found by whoever starts it again."""

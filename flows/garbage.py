@@ -1,43 +1,22 @@
 """What nothing needs any more: shown with its size, and removed as shown. Never what is live, could come back, or is in use."""
 
 import fcntl
-import json
-import os
 import re
-import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from flows import references
 from flows.errors import JobError
 from flows.home import home
+from flows.home_garbage import Item, here, is_old, item, of_sandbox, remove
 from flows.progress import say
-from flows.records import last_run
 from flows.store import IN_USE
 from flows.targets import Target, open_platform, registry_url
 
-if TYPE_CHECKING:
-    from serving.release.gc import Leftover
-
 UNITS = {"h": 3600.0, "d": 86400.0, "w": 604800.0}
-ASIDE = ".gc-"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Item:
-    """One line: what would go, and why. `bytes` is on this disk, `leftover` on the platform."""
-
-    kind: str
-    name: str
-    why: str
-    bytes: int = 0
-    paths: tuple[Path, ...] = ()
-    leftover: "Leftover | None" = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -76,13 +55,16 @@ def found(target: Target, *, age: float, keep: int, platform: bool) -> Found:
     """Everything that could go now; nothing is changed. platform: look at the target too, which starts a sandbox."""
     before = time.time() - age
     said: list[str] = []
-    items = [*_sandbox(before)]
+    items = [*of_sandbox(before)]
     if platform:
         items = [*_on_platform(target, keep, before), *items]
     with _nothing_runs() as idle:
-        items += _here(before) if idle else []
+        if platform and idle:
+            rented, told = _rented(target, before)
+            items, said = [*rented, *items], told
+        items += here(before) if idle else []
     if not idle:
-        said.append("a run is at work: store, work and caches are looked at when it has ended")
+        said.append("a run is at work: store, work, caches and rented machines are looked at when it has ended")
     return Found(items=tuple(items), said=tuple(said), keep=keep, before=before)
 
 
@@ -93,12 +75,9 @@ def removed(shown: Found, target: Target) -> Found:
 
     gone: list[Item] = []
     with _nothing_runs() as idle:
-        again = {_identity(one) for one in (*_sandbox(shown.before), *(_here(shown.before) if idle else ()))}
-        for item in shown.items:
-            if item.paths and _identity(item) in again:
-                for path in item.paths:
-                    _remove(path)
-                gone.append(item)
+        gone += _rented_removed(shown, target) if idle else []
+        again = {_identity(one) for one in (*of_sandbox(shown.before), *(here(shown.before) if idle else ()))}
+        gone += _files_removed(one for one in shown.items if _identity(one) in again)
     # Last, since the line that it writes into the journal makes a release one that changed of late.
     leftovers = [one.leftover for one in shown.items if one.leftover is not None]
     if leftovers:
@@ -107,6 +86,13 @@ def removed(shown: Found, target: Target) -> Found:
         gone += [one for one in shown.items if one.leftover in went]
     kept = [f"stays, since it came into use or changed: {one.kind} {one.name}" for one in shown.items if one not in gone]
     return Found(items=tuple(gone), said=tuple(kept), keep=shown.keep, before=shown.before, verb="went")
+
+
+def _files_removed(items: Iterable[Item]) -> list[Item]:
+    chosen = list(items)
+    for path in (path for one in chosen for path in one.paths):
+        remove(path)
+    return chosen
 
 
 def _identity(item: Item) -> tuple[str, str, int, tuple[Path, ...]]:
@@ -123,99 +109,47 @@ def _on_platform(target: Target, keep: int, before: float) -> Iterator[Item]:
             yield Item(kind=f"{target} {one.kind}", name=f"{one.app} {one.revision}", why=why[one.kind], leftover=one)
 
 
-def _here(before: float) -> list[Item]:
-    """Store, work, caches and logs of this home."""
-    return [*_artefacts(before), *_half_made(), *_work(before), *_caches(before), *_logs(before)]
+def _rented(target: Target, before: float) -> tuple[list[Item], list[str]]:
+    """What trainings on rented machines left over there, and their records where nothing is left; and what stays, in sentences.
+
+    Held while no run makes anything: a training of this home is then neither begun nor waited for.
+    """
+    from serving.release import remote_leftovers
+    from serving.release.machine import FalMachine
+
+    jobs = [remote_leftovers.Job.read(path) for path in sorted((home() / "remote").glob(f"{target}-*.json"))]
+    with open_platform(target) as platform:
+        rest = remote_leftovers.look(platform, FalMachine(platform), jobs, before=before)
+    over_there = [
+        Item(kind=f"{target} rented {one.kind}", name=one.name, why=_why(one.why, one.bytes), remote=one) for one in rest.leftovers
+    ]
+    # While its work is kept, the archive in it may still be taken for the record's last request: nothing is paid twice.
+    spent = [one.path for one in rest.records if is_old(home() / "work" / one.key, before)]
+    records = [item("training record", path.stem, "its job has ended, nothing of it is left over there", path) for path in spent]
+    return [*over_there, *records], list(rest.told)
 
 
-def _artefacts(before: float) -> Iterator[Item]:
-    everything = references.stored(home())
-    needed = references.needed(everything, _roots(before))
-    for one in everything:
-        if one.path not in needed and one.path.stat().st_mtime < before:
-            yield _item(one.kind, f"{one.path.name[:12]}", "no live, former or recent release needs it", one.path)
+def _rented_removed(shown: Found, target: Target) -> list[Item]:
+    from serving.release import remote_leftovers
+    from serving.release.machine import FalMachine
+
+    chosen = [one for one in shown.items if one.remote is not None or one.kind == "training record"]
+    if not chosen:
+        return []
+    still = [one for one in _rented(target, shown.before)[0] if one in chosen]
+    with open_platform(target) as platform:
+        for leftover in (one.remote for one in still if one.remote is not None):
+            say(f"removing {leftover.kind} {leftover.name} on {target}")
+            remote_leftovers.remove(leftover, platform, FalMachine(platform))
+    return _files_removed(still)
 
 
-def _roots(before: float) -> frozenset[str]:
-    """Hashes of what releases, the last run and bases that are waited for need."""
-    from serving.release.registry import Registry
-
-    with closing(Registry(registry_url())) as registry:
-        rows = registry.releases()
-    watched = [json.loads(path.read_text()) for path in (home() / "bases").glob("*.json")]
-    last = last_run() or {}
-    kept = [Path(str(last[name])).parent for name in ("bundle", "listing", "license_report") if last.get(name)]
-    return (
-        references.release_hashes(rows, datetime.fromtimestamp(before, UTC).isoformat(timespec="microseconds"))
-        | {str(one.get(name, "")) for one in watched for name in ("accepted", "latest")}
-        | {part for folder in kept for part in (folder.name, folder.parent.name)}
-        | {str(last.get("package", ""))}
-    )
-
-
-def _half_made() -> Iterator[Item]:
-    """What a run that was killed, or a gc that was, left in the store."""
-    for path in sorted((home() / "store").glob("*/.*")):
-        if path.is_dir():
-            yield _item("half-made", f"{path.parent.name}/{path.name}", "its run was killed", path)
-
-
-def _work(before: float) -> Iterator[Item]:
-    for path in sorted((home() / "work").glob("*")):
-        if path.is_dir() and _newest(path) < before:
-            yield _item("work", path.name, "nothing was written to it since", path)
-
-
-def _caches(before: float) -> Iterator[Item]:
-    """Old entries, all of one kind as one item: each is encoded again where it is asked for."""
-    for folder in sorted((home() / "cache").glob("*")):
-        old = tuple(path for path in sorted(folder.rglob("*")) if path.is_file() and path.stat().st_mtime < before)
-        if old:
-            yield _item("cache", f"{folder.name}, {len(old)} entries", "encoded again where it is needed", *old)
-
-
-def _logs(before: float) -> Iterator[Item]:
-    for path in sorted((home() / "logs").glob("*.log*")):
-        if path.is_file() and path.stat().st_mtime < before:
-            yield _item("log", path.name, "nothing was written to it since", path)
-
-
-def _sandbox(before: float) -> Iterator[Item]:
-    from serving.sandbox.housekeeping import spare
-
-    for one in spare(home(), before):
-        names = one.paths[0].name if len(one.paths) == 1 else f"{len(one.paths)} of them"
-        yield _item(one.kind, names, one.why, *one.paths)
-
-
-def _item(kind: str, name: str, why: str, *paths: Path) -> Item:
-    return Item(kind=kind, name=name, why=why, bytes=sum(map(_bytes, paths)), paths=paths)
-
-
-def _bytes(path: Path) -> int:
-    """Sizes of the files below, links not followed."""
-    files = [path] if not path.is_dir() or path.is_symlink() else [one for one in path.rglob("*") if not one.is_dir()]
-    return sum(one.lstat().st_size for one in files)
-
-
-def _newest(folder: Path) -> float:
-    return max(path.lstat().st_mtime for path in (folder, *folder.rglob("*")))
+def _why(why: str, there: int) -> str:
+    return f"{why}; {_size(there)} there" if there else why
 
 
 def _size(count: int) -> str:
     return f"{count / 2**30:.2f} GiB" if count >= 2**30 else f"{count / 2**20:.2f} MiB" if count >= 2**20 else f"{count} B"
-
-
-def _remove(path: Path) -> None:
-    """Gone in one step for whoever looks for it; a kill in between leaves a folder that the next gc finds."""
-    aside = path.with_name(f"{ASIDE}{path.name}")
-    if path.is_dir() and not path.is_symlink():
-        if aside.exists():
-            shutil.rmtree(aside)
-        os.replace(path, aside)
-        shutil.rmtree(aside)
-    else:
-        path.unlink()
 
 
 @contextmanager

@@ -206,7 +206,7 @@ def folder_for(
     """The folder for the Hub in the store, found or made."""
     from flows import papers
     from flows.home import home
-    from flows.steps import SOURCE
+    from flows.step_inputs import SOURCE
     from flows.store import make, tree_digest
 
     inputs = {

@@ -7,7 +7,7 @@ from typing import Any
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from flows import hub, steps
+from flows import hub, step_inputs
 from flows.home import home
 from flows.hub import HubTarget
 from flows.job import Job
@@ -24,7 +24,7 @@ def share_adapter(
     """One commit, or none where the repository holds this adapter already; what was pushed is kept in HOME/hub."""
     verdict = json.loads((licences.path / "verdict.json").read_text())
     hub.require_distributable(job, verdict)
-    revision, endpoint = steps.base_revision(job, licences), endpoint_of(job, target)
+    revision, endpoint = step_inputs.base_revision(job, licences), endpoint_of(job, target)
     made = hub.folder_for(job, bundle, verdict, repo=to.repo, revision=revision, endpoint=endpoint)
     pushed = hub.push(made.path, to, message=f"Adapter {bundle.key[:12]} of {job.name}", overwrite=overwrite)
     done = "pushed" if pushed["pushed"] else "there already:"

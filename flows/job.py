@@ -1,77 +1,26 @@
 """The job file: one pydantic model for job.yaml, for Prefect's parameter schema and for `lorasmith job schema`."""
 
-import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator
+from pydantic import AfterValidator, Field, field_validator
 
+from flows.app_fields import Serving
 from flows.approving import Approvals
 from flows.hub import ADAPTER, HubTarget
+from flows.job_values import HUB_REF, AppName, Folder, Part, Ref, Source
+from flows.listing_fields import Listing
 from flows.placing import Compute
 from flows.retraining import Retrain
 from flows.rollout import Rollout
 from flows.thresholds import Thresholds
 from training.config import CLIP, DINO, Recipe
 
-HUB_REF = re.compile(r"^(?:hf://)?(?P<repo>[A-Za-z0-9][\w.-]*/[\w.-]+)(?:@(?P<revision>[\w./-]+))?$")
-CLASSIFIER = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+@[0-9a-f]{40}")
-APP_NAME = re.compile(r"^[a-z0-9][a-z0-9-]{0,62}$")
-
-
-class Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-def hub_or_absolute(ref: str) -> str:
-    """A folder as an absolute path, or a Hub reference; anything else can not be told apart from a typo."""
-    if Path(ref).is_absolute() or HUB_REF.match(ref):
-        return ref
-    raise ValueError("must be an absolute folder, a Hub id such as owner/name, or hf://owner/name@revision")
-
-
-def app_name(name: str) -> str:
-    if APP_NAME.fullmatch(name):
-        return name
-    raise ValueError("must be lower-case letters, digits and dashes, and start with a letter or digit")
-
-
-def absolute_folder(path: str) -> str:
-    if Path(path).is_absolute():
-        return path
-    raise ValueError("must be an absolute folder")
-
 
 def absolute_file(path: str) -> str:
     if Path(path).is_absolute() or ADAPTER.fullmatch(path):
         return path
     raise ValueError("must be the absolute path of a .safetensors file, or hf://owner/name@revision")
-
-
-def hub_or_absolute_path(path: str) -> str:
-    """Pictures on this disk, or hf://owner/name@revision."""
-    if Path(path).is_absolute() or (path.startswith("hf://") and HUB_REF.match(path)):
-        return path
-    raise ValueError("must be an absolute folder or zip, or hf://owner/name@revision")
-
-
-def spelled(value: object) -> object:
-    """YAML reads on and off as true and false."""
-    return {True: "on", False: "off"}[value] if isinstance(value, bool) else value
-
-
-def checker_name(name: str) -> str:
-    """opennsfw, or a classifier on the Hub at a commit: what judges pictures may not change by itself."""
-    if name == "opennsfw" or CLASSIFIER.fullmatch(name):
-        return name
-    raise ValueError("must be opennsfw or owner/name@commit with the 40 hex digits of the commit")
-
-
-Ref = Annotated[str, AfterValidator(hub_or_absolute)]
-Folder = Annotated[str, AfterValidator(absolute_folder)]
-Source = Annotated[str, AfterValidator(hub_or_absolute_path)]
-Side = Annotated[int, Field(ge=16)]
-AppName = Annotated[str, AfterValidator(app_name)]
 
 
 class Base(Part):
@@ -172,92 +121,6 @@ class Training(Recipe):
 class Inference(Part):
     steps: int = Field(28, ge=1, le=100, description="Sampling steps")
     guidance_scale: float = Field(4.0, ge=0, le=30)
-
-
-class Serving(Part):
-    """The app on the platform; docs/serving.md tells of each field."""
-
-    app: AppName = Field(description="Name of the app on the platform", examples=["my-style"])
-    machine_type: str = Field("GPU-H100", description="fal machine type")
-    num_gpus: int = Field(1, ge=1, le=8)
-    min_concurrency: int = Field(0, ge=0)
-    max_concurrency: int | None = Field(
-        None, ge=1, description="Runners at most; default is 2, or what peak_images needs by the forecast"
-    )
-    peak_images: float | None = Field(None, gt=0, le=100_000, description="Images a minute that you expect at the busiest time")
-    keep_alive: int = Field(60, ge=0, description="Seconds that an idle runner stays up; idle seconds may be yours to pay")
-    request_timeout: int = Field(300, ge=10, le=3600, description="Seconds")
-    startup_timeout: int | None = Field(None, ge=30, le=3600, description="Seconds; default goes by the size of the weights")
-    termination_grace: int | None = Field(
-        None, ge=5, le=3600, description="Seconds that a runner may finish its requests in; default goes by what they can take"
-    )
-    billing_unit: Literal["image", "megapixel", "request"] = Field(
-        "image", description="What one billable unit is: a delivered image (area capped), its megapixels, or an answered request"
-    )
-    max_images: int = Field(4, ge=1, le=8, description="Images a request")
-    max_side: int = Field(1536, ge=64, le=4096, description="Pixels")
-    max_area: int = Field(1_048_576, ge=4096, description="Pixels an image; what one unit buys at most")
-    default_size: tuple[Side, Side] | None = Field(None, description="Width and height; default is the training resolution")
-    warm_up: tuple[tuple[Side, Side], ...] = Field((), max_length=8, description="Sizes that a runner draws once as it starts")
-    image_to_image: bool = Field(True, description="Offer image-to-image too, where the base's family has it")
-    scale: float = Field(1.0, ge=0, le=2, description="Recommended strength of the adapter")
-    acceleration: Literal["none", "regular", "high"] = Field(
-        "none", description="Cheaper steps at a measured loss: a first-block cache (regular), fp8 weights beside it (high)"
-    )
-    max_batch: int = Field(4, ge=1, le=32, description="Images that one call of the model draws")
-    window_ms: int = Field(10, ge=0, le=1000, description="Milliseconds that an image waits for others to be drawn with")
-    max_waiting: int = Field(64, ge=1, le=4096, description="Images that may wait in a runner; more are refused with 429")
-    safety: Annotated[Literal["off", "optional", "required"], BeforeValidator(spelled)] = Field(
-        "required",
-        description="A checker must pass every picture; optional lets callers do without, off has the prompt filter alone",
-    )
-    checker: Annotated[str, AfterValidator(checker_name)] = Field(
-        "opennsfw", description="opennsfw, or owner/name@commit: an image classifier of transformers on the Hub"
-    )
-    threshold: float = Field(0.8, gt=0, lt=1, description="Score of the unsafe labels from which a picture is withheld")
-    unsafe: tuple[str, ...] = Field(("nsfw",), min_length=1, description="The checker's labels that withhold a picture")
-    deny: tuple[Annotated[str, Field(min_length=1, max_length=100)], ...] = Field(
-        (), max_length=1000, description="Words that refuse a prompt, beside those that always do"
-    )
-    marking: Annotated[Literal["on", "off"], BeforeValidator(spelled)] = Field(
-        "on", description="Mark every picture as generated: signed metadata and an invisible watermark"
-    )
-    certificate: Literal["development", "secret"] = Field(
-        "development", description="What signs the marks: one that the runner makes, or the publisher's from the account's secrets"
-    )
-    log_prompts: bool = Field(False, description="Let the runner's log hold prompts")
-
-
-Volume = Annotated[float, Field(gt=0, le=1_000_000)]
-
-
-def ascending(volumes: tuple[float, float, float]) -> tuple[float, float, float]:
-    if not volumes[0] <= volumes[1] <= volumes[2]:
-        raise ValueError("must rise: at least, in the middle, at most")
-    return volumes
-
-
-class Listing(Part):
-    title: str = Field(max_length=60)
-    short_description: str = Field(max_length=160)
-    category: str = "text-to-image"
-    tags: tuple[str, ...] = ()
-    prompts: tuple[Annotated[str, Field(min_length=1, max_length=500)], ...] = Field(
-        (), max_length=4, description="Prompts of the gallery that you choose; the others are chosen by how they cover the dataset"
-    )
-    sender: str = Field("", description="From of the mail to fal; lint refuses it empty")
-    recipient: str = Field("", description="To of the mail to fal; lint refuses it empty")
-    support: str = Field("", description="Where users can reach you")
-    price_usd: float | None = Field(
-        None, gt=0, description="Price asked for one billable unit; without it what is recommended, where a cost can be reckoned"
-    )
-    traffic: Annotated[tuple[Volume, Volume, Volume], AfterValidator(ascending)] = Field(
-        (20.0, 300.0, 5000.0),
-        description="Requests a day that you expect at least, in the middle and at most, for the price advice",
-    )
-    images_per_request: float = Field(1.0, ge=1, le=64, description="Images that a request asks for on average")
-    margin: float = Field(0.3, ge=0, lt=0.9, description="Share of the price that shall be left over at middle traffic")
-    platform_share: float | None = Field(None, ge=0, lt=0.9, description="Share of the price that fal keeps, once it is agreed")
 
 
 class Evaluation(Part):

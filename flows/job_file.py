@@ -11,7 +11,8 @@ from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
 from flows.errors import JobError
-from flows.job import HUB_REF, Job
+from flows.job import Job
+from flows.job_values import HUB_REF
 
 
 def load_job(path: Path, changes: Mapping[str, Mapping[str, Any]] = MappingProxyType({})) -> Job:

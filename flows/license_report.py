@@ -43,7 +43,7 @@ def license_report(
         found = license_files.checked(target, bases or [], publisher or {})
         license_files.keep(found)
     create_markdown_artifact(
-        license_files.page(found), key="license-report-live", description=str(license_files.folder() / "report.html")
+        license_files.page(found), key="license-report-live", description="Whether what is live is still allowed"
     )
     if found.faults:
         raise FlowError(

@@ -1,18 +1,28 @@
 """The author's copy of a listing: HOME/listings/TARGET/APP. Words edited there survive every new draft; nothing else is edited."""
 
 import json
-import os
-import re
-import shutil
-import tempfile
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from flows.errors import JobError
+from flows.listing_folder import (
+    CHANGES,
+    DRAFT,
+    EARLIER,
+    MAIL,
+    OWN,
+    before_files,
+    contents,
+    listing_in,
+    others,
+    require,
+    restore,
+    swap,
+)
 from flows.progress import bar, say
 from flows.store import locked
 from flows.targets import registry_url
@@ -20,12 +30,8 @@ from flows.targets import registry_url
 if TYPE_CHECKING:
     from flows.targets import Target
     from serving.listing.findings import Finding
-    from serving.listing.model import Listing
     from serving.listing.remake import Remade
 
-State = Literal["sent", "answered", "listed", "refused"]
-DRAFT, EARLIER, MARKS, CHANGES, MAIL = ".draft.json", ".earlier.json", "marks.jsonl", "CHANGES.md", "changelog.eml"
-OWN = (DRAFT, EARLIER, MARKS, CHANGES, MAIL)
 REQUESTS = ("request.eml", "first-request.eml", MAIL)  # what a retired app asks of nobody
 
 
@@ -36,25 +42,6 @@ class Laid:
     place: Path
     conflicts: tuple[str, ...]
     ignored: tuple[str, ...]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Marked:
-    """How far a listing is, by the author's last mark; "draft" without any. stale: marked for another package than the page's."""
-
-    app: str
-    target: str
-    state: State | Literal["draft"]
-    at: str | None
-    note: str
-    stale: bool
-
-
-def desk(home: Path, target: str, app: str) -> Path:
-    """Where the copy of an app's listing lies; JobError for what is no name of an app, and could be a way elsewhere."""
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", app):
-        raise JobError(f"app: got {app!r}; give the name of an app, as `lorasmith status` shows it")
-    return home / "listings" / target / app
 
 
 def lay_out(draft: Path, place: Path) -> Laid:
@@ -175,72 +162,6 @@ def remade_of(place: Path, target: "Target") -> "tuple[Remade, ...]":
         )
 
 
-def mark(place: Path, state: State, *, note: str = "") -> dict[str, str]:
-    """Write down by hand how far the listing is; the line that was added."""
-    require(place)
-    release = listing_in(place).release
-    if release.retired and state in ("sent", "listed"):
-        raise JobError(f"{place.name}: {release.retired} Nothing is asked of fal for it; takedown.eml asks to take the entry out")
-    line = {
-        "state": state,
-        "at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "note": " ".join(note.split()),
-        "package": release.package,
-    }
-    with locked(place.with_name(f".{place.name}.lock")), (place / MARKS).open("a", encoding="utf-8") as file:
-        file.write(json.dumps(line, ensure_ascii=False) + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    return line
-
-
-def marks(place: Path) -> list[dict[str, str]]:
-    """Oldest first."""
-    path = place / MARKS
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line] if path.is_file() else []
-
-
-def marks_of(home: Path) -> tuple[Marked, ...]:
-    """One for each drafted listing, by target and app; what can not be read is left out, so that a status never fails of it."""
-    found = []
-    for file in sorted((home / "listings").glob("*/*/listing.json")):
-        place = file.parent
-        if place.name.startswith("."):
-            continue
-        try:
-            package = json.loads(file.read_text(encoding="utf-8"))["release"]["package"]
-            last: dict[str, Any] = (marks(place) or [{}])[-1]
-            state, at, note = last.get("state", "draft"), last.get("at"), last.get("note", "")
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
-            continue
-        stale = bool(last) and last.get("package") != package
-        found.append(Marked(app=place.name, target=place.parent.name, state=state, at=at, note=note, stale=stale))
-    return tuple(found)
-
-
-def require(place: Path) -> None:
-    if not (place / "listing.json").is_file():
-        raise JobError(f"{place.name}: no listing is there ({place}); `lorasmith listing draft job.yaml` makes one")
-
-
-def listing_in(place: Path) -> "Listing":
-    from serving.listing.model import parsed
-
-    return parsed((place / "listing.json").read_text(encoding="utf-8"), source=f"{place.name}/listing.json")
-
-
-def others(place: Path) -> list["Listing"]:
-    """The author's other listings on the same platform."""
-    found = [folder for folder in sorted(place.parent.iterdir()) if folder != place and not folder.name.startswith(".")]
-    return [listing_in(folder) for folder in found if (folder / "listing.json").is_file()]
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    """Every file of a listing by its relative path, without what the desk keeps beside."""
-    files = {path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
-    return {name: content for name, content in files.items() if name not in OWN}
-
-
 def _merged(place: Path, drafted: Mapping[str, Any], files: Mapping[str, bytes]) -> Laid:
     from serving.listing.draft import redrafted
     from serving.listing.errors import ListingError
@@ -287,32 +208,3 @@ def _changes(earlier: bytes, files: Mapping[str, bytes]) -> dict[str, bytes]:
     text = told(before, after, reckoning)
     mail = composed(before, after, reckoning, attachments(after, text, files))
     return {CHANGES: text.encode(), MAIL: mail}
-
-
-def before_files(place: Path) -> set[str]:
-    """Files that the draft brought, which go with it: pictures and receipts; what else lies there is the author's."""
-    return {name for name in contents(place) if name.startswith(("examples/", "receipts/"))}
-
-
-def swap(place: Path, files: Mapping[str, bytes]) -> None:
-    """Put a folder of these files in the place of the one there; `restore` mends what a kill in between leaves."""
-    scratch = Path(tempfile.mkdtemp(prefix=f".{place.name}-", dir=place.parent))
-    for name, content in files.items():
-        path = scratch / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
-    aside = place.with_name(f".{place.name}.old")
-    if place.exists():
-        place.rename(aside)
-    scratch.rename(place)
-    shutil.rmtree(aside, ignore_errors=True)
-
-
-def restore(place: Path) -> None:
-    """After a kill: the copy as it was before, or as it is now; what was half-made is removed."""
-    aside = place.with_name(f".{place.name}.old")
-    if aside.exists() and not place.exists():
-        aside.rename(place)
-    shutil.rmtree(aside, ignore_errors=True)
-    for half in place.parent.glob(f".{place.name}-*"):
-        shutil.rmtree(half)

@@ -14,11 +14,13 @@ from flows.job import Job
 from flows.preflight import access_mail
 from flows.price_basis import basis_of, earned_of, texts_of
 from flows.progress import bar
-from flows.steps import SOURCE, told
-from flows.store import Artefact, file_digest, make, tree_digest
+from flows.step_inputs import SOURCE
+from flows.steps import told
+from flows.store import Artefact, digest, file_digest, make, tree_digest
 from flows.targets import Target, open_platform
 from serving.listing.draft import draft_listing as draft
 from serving.listing.gallery import photographed, unit_of
+from serving.listing.paid import paid_once
 from serving.listing.planning import Shot, arguments_of, planned
 
 FIRST_MAIL = "first-request.eml"  # before anything is at fal: access and shared mode have to be asked for
@@ -28,8 +30,13 @@ FIRST_MAIL = "first-request.eml"  # before anything is at fal: access and shared
 def draw_gallery(
     job: Job, release: dict[str, Any], package: Artefact, dataset: Artefact, bundle: Artefact, target: Target
 ) -> Artefact:
-    """Pictures from the deployed app. Its calls are billed, so they are made once for a revision, whatever the texts say."""
+    """Pictures from the deployed app. Its calls are billed, so they are made once for a revision, whatever the texts say.
+
+    Each is kept as it arrives: a run that was killed, or refused on a later picture, pays for the rest alone.
+    """
     shots = planned_shots(job, package, dataset, bundle)
+    paid = home() / "work" / f"gallery-{digest([release['package'], release['revision'], target])[:16]}"
+    unit = unit_of(json.loads((package.path / "settings.json").read_text()))
     inputs = {
         "package": release["package"],
         "revision": release["revision"],
@@ -43,9 +50,11 @@ def draw_gallery(
             photographed(
                 shots,
                 out=out,
-                call=lambda arguments: platform.call(release["app"], arguments, key="caller"),
+                call=paid_once(
+                    lambda arguments: platform.call(release["app"], arguments, key="caller"), shots, folder=paid, unit=unit
+                ),
                 progress=lambda line: progress.update(0, note=line),
-                unit=unit_of(json.loads((package.path / "settings.json").read_text())),
+                unit=unit,
             )
 
     return told("gallery", make(home(), "gallery", inputs, draw))
@@ -97,7 +106,8 @@ def draft_listing(
 @task(name="lay-out-listing", cache_policy=NO_CACHE)
 def lay_out_listing(draft: Artefact, app: str, target: Target) -> Artefact:
     """The author's copy of the listing, with the words that they edited there."""
-    from flows.listing_desk import desk, lay_out, tell
+    from flows.listing_desk import lay_out, tell
+    from flows.listing_folder import desk
 
     laid = lay_out(draft.path, desk(home(), target, app))
     tell(laid)

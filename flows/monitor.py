@@ -25,8 +25,13 @@ def look_at(release: Mapping[str, Any], drawn_today: int) -> Look:
 def monitor(target: Target | None = None) -> list[dict[str, Any]]:
     """One row a live release, with what it means by its job's thresholds. FlowError at the end where one could not be asked."""
     reports = rounded(target, look_at)
-    create_table_artifact([as_row(report) for report in reports] or [{"app": "no live release"}], key="monitor")
-    create_markdown_artifact((history.folder() / "report.md").read_text(), key="monitor-report")
+    create_table_artifact(
+        [as_row(report) for report in reports] or [{"app": "no live release"}],
+        key="monitor",
+        description="Live releases, a row each",
+    )
+    text = (history.folder() / "report.md").read_text()
+    create_markdown_artifact(text, key="monitor-report", description="What they answer, earn and cost, and what needs somebody")
     faults = [f"{one.look.app} on {one.look.target}: {one.look.fault}" for one in reports if one.look.fault]
     if faults:
         raise FlowError(f"{len(faults)} of {len(reports)} releases could not be asked: {'; '.join(faults)}")

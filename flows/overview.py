@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from flows import decision, prefect_api, run_book, spending
 from flows.home import home
-from flows.listing_desk import marks_of
+from flows.listing_marks import marks_of
 from flows.records import last_run
 from flows.targets import at_present, registry_url
 

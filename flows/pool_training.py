@@ -7,10 +7,10 @@ processes from the same training, whoever started them).
 
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 import httpx
@@ -24,21 +24,24 @@ from prefect.states import Cancelling
 
 from flows.adapter_steps import adapter_inputs
 from flows.champion import champion_of
-from flows.errors import FlowError, JobError, StepFailed
+from flows.errors import FlowError, JobError, StepFailed, StepKilled
 from flows.home import home
 from flows.job import Job
 from flows.placing import Pool, place
 from flows.progress import say
-from flows.steps import evaluation_inputs, twin_inputs
+from flows.resuming import LIMIT
+from flows.server_away import WORKERS_RUN
+from flows.step_inputs import evaluation_inputs, twin_inputs
 from flows.store import Artefact, digest, find
 from flows.targets import Target
 
-WORKERS_RUN = "PREFECT__FLOW_RUN_ID"  # in the environment of a process that a worker started
 LINE, CODE = "lorasmith.line", "lorasmith.exit_code"
 POLL_SECONDS = 2.0
-PATIENCE = timedelta(seconds=20)
+PATIENCE = timedelta(seconds=90)  # a server that is busy with its database may be silent for sixty of them
 ROUNDS = 2  # a second one where another release went live while the first was under way
 MOST_CHARACTERS = 2000
+
+Made = TypeVar("Made")
 
 
 def train_on_pool(job: Job, dataset: Artefact, licences: Artefact, target: Target) -> None:
@@ -77,16 +80,18 @@ def is_made(job: Job, key: str, dataset: Artefact, licences: Artefact, target: T
 
 
 def the_run(client: SyncPrefectClient, chosen: Pool, key: str, given: Mapping[str, Any]) -> FlowRun:
-    """The unfinished run of these inputs, or a new one.
+    """The unfinished run of these inputs, or a new one; one that crashed just now is waited for, as it may go on.
 
     Prefect gives the first run of an idempotency key back for ever, also one that failed: so the key counts attempts. Two that ask
     at the same moment name the same attempt, and get one run.
     """
     tag = f"training-{key[:16]}"
-    runs = client.read_flow_runs(flow_run_filter=FlowRunFilter(tags=FlowRunFilterTags(all_=[tag])))
-    if under_way := [run for run in runs if run.state and not run.state.is_final()]:
-        say(f"  train       goes on in run {under_way[0].name}")
-        return under_way[0]
+    these = FlowRunFilter(tags=FlowRunFilterTags(all_=[tag]))
+    while left := unended(runs := client.read_flow_runs(flow_run_filter=these), datetime.now(UTC)):
+        if not is_final(left[0]):
+            say(f"  train       goes on in run {left[0].name}")
+            return left[0]
+        time.sleep(POLL_SECONDS)
     try:
         run: FlowRun = run_deployment(  # type: ignore[assignment]
             chosen.deployment,
@@ -102,6 +107,15 @@ def the_run(client: SyncPrefectClient, chosen: Pool, key: str, given: Mapping[st
             "PREFECT_API_URL, or set compute: here"
         ) from None
     return run
+
+
+def unended(runs: Iterable[FlowRun], now: datetime) -> list[FlowRun]:
+    """Those that go on or may go on, the former first: a new run beside one that is resumed would train for nothing."""
+    return sorted((run for run in runs if not has_ended(run, now)), key=is_final)
+
+
+def is_final(run: FlowRun) -> bool:
+    return run.state is not None and run.state.is_final()
 
 
 def next_attempt(keys: Iterator[str | None]) -> int:
@@ -161,6 +175,16 @@ def require_completed(run: FlowRun) -> None:
     told = run.labels if state.is_failed() else {}  # those of one that crashed are of an attempt before
     line = told.get(LINE) or f"the training {run.name} ended as {state.name} ({state.message or 'no reason is known'})"
     raise StepFailed(str(line), exit_code=int(told.get(CODE, 1)))
+
+
+def though_killed(step: Callable[[], Made]) -> Made:
+    """What a step gives, started again where its trainer was killed, LIMIT times at most: in a pool nobody else would do it."""
+    for times in range(1, LIMIT + 1):
+        try:
+            return step()
+        except StepKilled as error:
+            say(f"! train       {error}; it goes on from its last checkpoint ({times} of {LIMIT} times)")
+    return step()
 
 
 @contextmanager

@@ -13,12 +13,14 @@ from flows.job import Job
 from flows.progress import say
 from flows.records import Stopwatch, record_run, sweep
 from flows.retirement import require_not_retired
+from flows.server_away import crashing
 from flows.targets import Target
 
 Until = Literal["gate", "package", "deploy", "listing"]
 
 
 @flow(name="publish", flow_run_name="publish {job.name}")
+@crashing
 def publish(job: Job, target: Target = "sandbox", until: Until = "listing", again: bool = False) -> dict[str, Any]:
     """Licences, dataset, training, evaluation, gate, package, deploy, listing. Run it again: what is done is found.
 

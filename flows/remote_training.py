@@ -19,9 +19,10 @@ from flows.compute import show
 from flows.errors import JobError, StepFailed
 from flows.home import home
 from flows.job import Job, Training
-from flows.pool_training import WORKERS_RUN, is_cancelled
+from flows.pool_training import is_cancelled
 from flows.progress import Bar, say
 from flows.remote_limits import Limit, Range, limit_for
+from flows.server_away import WORKERS_RUN
 from flows.sizing import gpu_of
 from flows.store import file_digest
 from flows.targets import Target, open_platform

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
 from flows.events import emit
+from flows.silence import LIVES, WAITS, pause_before, states_of, suspend_again
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
@@ -33,19 +34,29 @@ class Ended:
     stuck: bool = False
 
 
-def may_go_on(runs: Iterable[Ended], now: datetime) -> list[Ended]:
-    """Those that crashed in the last day, at most LIMIT times each; and those that a worker took and never started."""
+def may_go_on(runs: Iterable[Ended], now: datetime, held: Collection[str] = ()) -> list[Ended]:
+    """Those that crashed in the last day, at most LIMIT times each; and those that a worker took and never started.
+
+    held: ids of runs whose processes live, which their worker puts right (flows/silence.py); here they would be there twice.
+    """
     return [
         run
         for run in runs
-        if timedelta() <= now - run.seen <= OLD and run.crashes <= LIMIT and (not run.stuck or now - run.seen >= STUCK)
+        if str(run.id) not in held
+        and timedelta() <= now - run.seen <= OLD
+        and run.crashes <= LIMIT
+        and (not run.stuck or now - run.seen >= STUCK)
     ]
 
 
-def resume_crashed(client: "SyncPrefectClient") -> list[Ended]:
+def resume_crashed(client: "SyncPrefectClient", held: Collection[str] = ()) -> list[Ended]:
     """Schedule again what may go on; each is an event and a line of the run's own history."""
-    resumed = may_go_on(ended_runs(client), datetime.now(UTC))
-    for run in resumed:
+    resumed = []
+    for run in may_go_on(ended_runs(client), datetime.now(UTC), held):
+        if pause := pause_before(states_of(client, run.id)):
+            suspend_again(client, run.id, pause)
+            continue
+        resumed.append(run)
         why = "never started" if run.stuck else f"crash {run.crashes}, {LIMIT} are resumed"
         schedule_again(client, run.id, f"{why}; what is done is found")
         emit(
@@ -89,6 +100,7 @@ def ended(client: "SyncPrefectClient", run: "FlowRun") -> Ended:
     from prefect.client.schemas.objects import StateType
 
     assert run.state
-    crashes = sum(state.type == StateType.CRASHED for state in client.read_flow_run_states(run.id))
+    states = client.read_flow_run_states(run.id)
+    crashes = sum(state.type == StateType.CRASHED for state in states) - sum(state.message in (LIVES, WAITS) for state in states)
     stuck = run.state.type == StateType.PENDING
     return Ended(id=run.id, name=run.name, seen=run.state.timestamp, crashes=crashes, stuck=stuck)

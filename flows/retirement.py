@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 
 from flows.errors import JobError
 from flows.home import home
-from flows.listing_desk import desk
 from flows.listing_desk import retire as retire_listing
+from flows.listing_folder import desk
 from flows.progress import say
 from flows.records import write_text
 from flows.targets import Target, job_file, open_platform, registry_url

@@ -8,7 +8,8 @@ from typing import Any
 from flows import rights
 from flows.errors import JobError, LicenceBlocked
 from flows.home import home
-from flows.listing_desk import desk, outdated
+from flows.listing_desk import outdated
+from flows.listing_folder import desk
 from flows.progress import say
 from flows.targets import Target, job_released_with, open_platform, registry_url, restore_job
 from serving.release.platform import Platform

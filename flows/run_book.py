@@ -3,9 +3,9 @@
 A run of a deployment is one entry however often it is suspended, retried or started again; Prefect's states and logs are views.
 """
 
+import asyncio
 import json
 import os
-import socket
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -13,14 +13,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-import psutil
-
+from flows import process_mark
 from flows.errors import JobError
 from flows.home import home
 from flows.progress import said_in
 from flows.records import write_json
 
 LAST: Final = "last.json"
+ENDED_FROM_OUTSIDE: Final = (
+    "its worker was stopped, it was cancelled, or Prefect's server was away too long; the next run goes on from there"
+)
 
 
 @contextmanager
@@ -29,13 +31,12 @@ def entry(name: str, app: str, target: str) -> Iterator[str]:
     flow, flow_run = flow_and_run()
     identity = f"{name}-{(flow_run or os.urandom(4).hex())[:8]}"
     path = folder() / f"{identity}.json"
-    here = psutil.Process()
     write_json(
         path,
         read(path)
         | {"run": identity, "flow": flow, "app": app, "target": target, "flow_run": flow_run, "state": "running"}
         | {"begun_at": read(path).get("begun_at") or now(), "ended_at": None, "line": None, "exit_code": None}
-        | {"process": {"host": socket.gethostname(), "pid": here.pid, "started": here.create_time()}},
+        | {"process": process_mark.mark()},
     )
     try:
         with said_in(path.with_suffix(".log")):
@@ -92,6 +93,8 @@ def ended(error: BaseException) -> dict[str, Any]:
         return {"state": "waiting", "line": "waits for a person: lorasmith approvals list", "ended_at": now()}
     if isinstance(error, KeyboardInterrupt):
         return {"state": "interrupted", "exit_code": 130, "ended_at": now()}
+    if from_outside(error):
+        return {"state": "killed", "line": ENDED_FROM_OUTSIDE, "exit_code": 1, "ended_at": now()}
     line = " ".join(str(error).split())[:2000] or type(error).__name__
     return {"state": "failed", "line": line, "exit_code": getattr(error, "exit_code", 1), "ended_at": now()}
 
@@ -105,16 +108,20 @@ def is_pause(error: BaseException) -> bool:
     return isinstance(error, Pause)
 
 
+def from_outside(error: BaseException) -> bool:
+    """Whether Prefect ended it: its worker was stopped, or its server was away for so long that the run lost its place."""
+    if "prefect" not in sys.modules:
+        return False
+    from prefect.exceptions import TerminationSignal
+
+    return isinstance(error, (TerminationSignal, asyncio.CancelledError))
+
+
 def as_it_is(run: Mapping[str, Any]) -> dict[str, Any]:
     """A run that says it is under way, though its process is gone from this machine, was killed."""
-    process = run.get("process") or {}
-    if run.get("state") != "running" or process.get("host") != socket.gethostname():
+    if run.get("state") != "running" or not process_mark.is_gone(run.get("process") or {}):
         return dict(run)
-    try:
-        lives = abs(psutil.Process(process["pid"]).create_time() - process["started"]) < 1
-    except psutil.NoSuchProcess:
-        lives = False
-    return dict(run) if lives else {**run, "state": "killed", "line": "its process is gone; run the same command again"}
+    return {**run, "state": "killed", "line": "its process is gone; run the same command again"}
 
 
 def aged(path: Path) -> dict[str, Any]:

@@ -66,6 +66,7 @@ class Kept:
     ready: bool = False
     provided: bool = False
     looked: float = 0.0
+    told: str = ""
     started: float = field(default_factory=time.monotonic)
 
     def run(self) -> None:
@@ -113,14 +114,25 @@ class Kept:
 
     def resume(self) -> None:
         """A server that is busy or about to be started again is asked the next time."""
+        from flows.worker_process import workers_of
+
         try:
             with asking() as client:
-                for run in resume_crashed(client):
+                held = frozenset(run for worker in workers_of(self.home) for run in worker.runs)
+                for run in resume_crashed(client, held):
                     self.say(f"run {run.name} is scheduled again: crash {run.crashes}")
                 if dropped := drop_superseded(client):
                     self.say(f"{len(dropped)} late runs of schedules are dropped: later ones wait")
         except ServerAway as away:
-            self.say(f"! no look at crashed and late runs: {away}")
+            self.unseen(f"! no look at crashed and late runs: {away}; the next one in {EVERY_SECONDS:.0f} s")
+        else:
+            self.told = ""
+
+    def unseen(self, line: str) -> None:
+        """Told once, not every five seconds, while nothing changes."""
+        if line != self.told:
+            self.say(line)
+        self.told = line
 
     def ended(self, code: int | None) -> None:
         server_state.forget(self.home)
@@ -142,8 +154,11 @@ def chosen_port(home: Path, port: int | None) -> int:
     return found
 
 
-def start_in_background(home: Path, arguments: list[str]) -> server_state.ServerState:
-    """The same command in a session of its own; returns when it is up. FlowError or JobError with its last line where it ends."""
+def start_in_background(home: Path, arguments: list[str], say: Say = print) -> server_state.ServerState:
+    """The same command in a session of its own; returns when it is up, and what it remarked is said here too.
+
+    FlowError or JobError with its last line where it ends.
+    """
     log = keeping.folder_of_logs(home) / "server-up.log"
     with log.open("wb") as output:
         child = subprocess.Popen(
@@ -159,6 +174,9 @@ def start_in_background(home: Path, arguments: list[str]) -> server_state.Server
     while time.monotonic() < deadline:
         state = server_state.running(home)
         if state and state.pid == child.pid:
+            for line in log.read_text(errors="replace").splitlines():
+                if line.startswith("!"):
+                    say(line)
             return state
         if (code := child.poll()) is not None:
             kind = JobError if code == JobError.exit_code else FlowError

@@ -18,7 +18,7 @@ from flows.home import home
 from flows.job import Job
 from flows.retraining import Snapshot
 from flows.settings import app_settings
-from flows.steps import SOURCE, dataset_of, evaluation_inputs, recipe_inputs
+from flows.step_inputs import SOURCE, dataset_of, evaluation_inputs, recipe_inputs
 from flows.store import CONTENT, SEAL, Artefact, digest, file_digest, find, tree_digest
 from flows.targets import kept_job
 

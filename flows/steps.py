@@ -2,10 +2,10 @@
 
 import json
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,7 @@ from flows import hub, papers, preflight, rights, rollout, turns, views
 from flows.acceleration import accelerated, require_possible
 from flows.champion import champion_of
 from flows.compute import launch_trainer
-from flows.datasets import inputs_of, options_of, source_of, waste_of
+from flows.datasets import inputs_of, waste_of
 from flows.errors import GateRejected
 from flows.gating import require_accepted
 from flows.home import home
@@ -28,16 +28,22 @@ from flows.progress import bar, say
 from flows.settings import app_settings, require_usable
 from flows.signing import sign_package, signers
 from flows.sizing import needs_of, require_machine
+from flows.step_inputs import (
+    SOURCE,
+    base_digest,
+    base_revision,
+    dataset_of,
+    evaluation_inputs,
+    training_inputs,
+    twin_inputs,
+    write_config,
+)
 from flows.store import Artefact, digest, file_digest, make, tree_digest
 from flows.targets import Target, at_present, keep_job, open_platform, registry_url
 from flows.training_cost import book_deploy, booking
 
 if TYPE_CHECKING:
-    from training.config import DatasetOptions
     from training.gate import GateDecision
-
-SOURCE = Path(__file__).resolve().parent.parent
-ALL = 10**9  # pictures to hold out, where all are
 
 
 @task(name="check-licences", cache_policy=NO_CACHE)
@@ -86,14 +92,6 @@ def twin_of(job: Job, dataset: Artefact, adapter: Artefact, licences: Artefact, 
     """A second training of the same recipe, which says what difference is chance; None where trainings repeat bit for bit."""
     inputs = twin_inputs(job, dataset, adapter, licences)
     return told("twin", trained(job, dataset, licences, inputs, target)) if inputs else None
-
-
-def twin_inputs(job: Job, dataset: Artefact, adapter: Artefact, licences: Artefact) -> dict[str, Any] | None:
-    """What decides the second training; None where none is needed."""
-    record = json.loads((adapter.path / "training.json").read_text())
-    if record.get("repeats", True) or not job.gate.beat_champion or job.gate.noise_floor is not None:
-        return None
-    return training_inputs(job, dataset, licences) | {"twin": 1}
 
 
 def trained(job: Job, dataset: Artefact, licences: Artefact, inputs: dict[str, Any], target: Target) -> Artefact:
@@ -249,14 +247,6 @@ def deploy_app(
     return release
 
 
-def dataset_of(job: Job, licences: Artefact) -> "tuple[Path | str, DatasetOptions]":
-    """Where the job's pictures are, and how they are judged."""
-    options = options_of(job, base_revision(job, licences))
-    if job.adapter:  # nothing is trained: without a folder of their own, all pictures are held out
-        options = replace(options, held_out=ALL if isinstance(options.held_out, int) else options.held_out, minimum=0)
-    return source_of(job, revision_of("dataset", licences)), options
-
-
 def with_report(prepare: Callable[[], object], out: Path) -> None:
     """Run `prepare`; where it refuses, keep its report and contact sheet, since the folder `out` goes."""
     try:
@@ -277,73 +267,3 @@ def told(name: str, artefact: Artefact) -> Artefact:
     """Say in one line whether the step's work was done now or found."""
     say(f"{'=' if artefact.found else '✓'} {name:<11} {'found' if artefact.found else 'done '} {artefact.key[:12]}")
     return artefact
-
-
-def training_inputs(job: Job, dataset: Artefact, licences: Artefact) -> dict[str, Any]:
-    """What decides the adapter's weights: pictures, base, recipe and the training code."""
-    return {"dataset": json.loads((dataset.path / "manifest.json").read_text())["hash"], **recipe_inputs(job, licences)}
-
-
-def recipe_inputs(job: Job, licences: Artefact) -> dict[str, Any]:
-    """The same without the pictures."""
-    return {
-        "base": base_digest(job.base.folder) if job.base.folder else [job.base.repo, base_revision(job, licences)],
-        "recipe": job.training.model_dump(),
-        "trigger": job.dataset.trigger,
-        "code": tree_digest(SOURCE / "training", "*.py"),
-    }
-
-
-def evaluation_inputs(job: Job, adapter: str, others: Mapping[str, str]) -> dict[str, Any]:
-    """What decides an evaluation: the keys of the adapter and of those it is compared with, how it is drawn and who judges."""
-    from training.scores import fingerprint
-
-    return {
-        "adapter": adapter,
-        **others,
-        "inference": job.inference.model_dump(),
-        "scorers": {name: fingerprint(ref) for name, ref in job.evaluation.model_dump().items()},
-        "code": tree_digest(SOURCE / "training", "*.py"),
-    }
-
-
-def base_digest(folder: Path) -> str:
-    """sha256 over what the base computes with: an edit of its README is for the licence check, not for the training."""
-    from training.base_files import deciding_files
-
-    files = deciding_files(folder)
-    return digest({name: known_digest(path, path.stat().st_size, path.stat().st_mtime_ns) for name, path in files.items()})
-
-
-@cache
-def known_digest(path: Path, _size: int, _changed: int) -> str:
-    """sha256 of a large file, read once a process while it stays as it is."""
-    return file_digest(path)
-
-
-def write_config(job: Job, dataset: Artefact, licences: Artefact, path: Path) -> None:
-    """The trainer's whole input, one JSON file."""
-    config = job.training.model_dump() | {
-        "base": str(job.base.folder) if job.base.folder else job.base.repo,
-        "revision": base_revision(job, licences),
-        "dataset": str(dataset.path),
-        "cache": str(home() / "cache"),
-        "trigger": job.dataset.trigger,
-        "inference": job.inference.model_dump(),
-        "evaluation": job.evaluation.model_dump(),
-        "threads": None,
-    }
-    path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
-
-
-def base_revision(job: Job, licences: Artefact) -> str | None:
-    """The commit that the licence check read, so that what is trained on and what runs is what was judged."""
-    if job.base.folder:
-        return None
-    return revision_of("base", licences) or job.base.pinned
-
-
-def revision_of(role: str, licences: Artefact) -> str | None:
-    """The commit of the first asset in a role that the licence check read on the Hub."""
-    nodes = json.loads((licences.path / "verdict.json").read_text())["nodes"]
-    return next((node["revision"] for node in nodes if node["role"] == role and node["revision"]), None)

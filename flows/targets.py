@@ -21,15 +21,16 @@ Result = TypeVar("Result")
 
 
 def open_platform(target: Target) -> FalPlatform:
-    """A platform ready to be called; the sandbox is started where it is not running."""
+    """A platform ready to be called, which notes what it called; the sandbox is started where it is not running."""
+    from flows.own_calls import NotedPlatform
     from serving.release.target import fal_target, sandbox_target
 
     if target == "fal":
-        return fal_target(platform_environment(), logs=logs())
+        return fal_target(platform_environment(), logs=logs(), kind=NotedPlatform)
     from serving.sandbox.control import up
 
     running = up(home())
-    return sandbox_target(running.env, caller_key=running.caller_key, logs=logs())
+    return sandbox_target(running.env, caller_key=running.caller_key, logs=logs(), kind=NotedPlatform)
 
 
 def logs() -> Path:

@@ -9,12 +9,14 @@ from flows import adapter_steps, rights, steps
 from flows.errors import FlowError
 from flows.home import home
 from flows.job import Job
-from flows.pool_training import fault_told
+from flows.pool_training import fault_told, though_killed
+from flows.server_away import crashing
 from flows.store import Artefact, find
 from flows.targets import Target
 
 
 @flow(name="train", flow_run_name="train {job.name}")
+@crashing
 def train(job: Job, licences: str, dataset: str, target: Target = "sandbox") -> dict[str, Any]:
     """Adapter and evaluation of a job whose verdict and dataset publish has left in the store; their keys are given.
 
@@ -23,8 +25,8 @@ def train(job: Job, licences: str, dataset: str, target: Target = "sandbox") -> 
     with fault_told():
         verdict, pictures = kept("verdict", licences), kept("dataset", dataset)
         rights.require_allowed(json.loads((verdict.path / "verdict.json").read_text()))
-        adapter = adapter_steps.adapter_of(job, pictures, verdict, target)
-        bundle = steps.evaluate_adapter(job, pictures, adapter, verdict, target)
+        adapter = though_killed(lambda: adapter_steps.adapter_of(job, pictures, verdict, target))
+        bundle = though_killed(lambda: steps.evaluate_adapter(job, pictures, adapter, verdict, target))
     return {"adapter": adapter.key, "bundle": bundle.key}
 
 

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 
+import httpx
 from prefect import get_client
 from prefect.client.schemas.actions import GlobalConcurrencyLimitUpdate
 from prefect.concurrency.asyncio import ConcurrencySlotAcquisitionError
@@ -33,18 +34,20 @@ def deploy_turn(
     # Two runs may make it at the same moment; either will do.
     with get_client(sync_client=True) as client, suppress(ObjectAlreadyExists):
         client.upsert_global_concurrency_limit_by_name(name, 1)
-    deadline, told = time.monotonic() + wait, False
-    with ExitStack() as turn:
-        while not entered(turn, name):
-            if not busy():
-                free(name)
-            elif time.monotonic() >= deadline:
-                break
-            if not told:
-                progress(f"another run deploys {app} to {target}: waiting up to {wait:.0f} s for its turn")
-                told = True
-            time.sleep(STEP_SECONDS)
+    deadline, told, turn = time.monotonic() + wait, False, ExitStack()
+    while not entered(turn, name):
+        if not busy():
+            free(name)
+        elif time.monotonic() >= deadline:
+            break
+        if not told:
+            progress(f"another run deploys {app} to {target}: waiting up to {wait:.0f} s for its turn")
+            told = True
+        time.sleep(STEP_SECONDS)
+    try:
         yield
+    finally:
+        given_back(turn, progress)
 
 
 def entered(turn: ExitStack, name: str) -> bool:
@@ -55,6 +58,14 @@ def entered(turn: ExitStack, name: str) -> bool:
     except ConcurrencySlotAcquisitionError:
         return False
     return True
+
+
+def given_back(turn: ExitStack, progress: Callable[[str], None]) -> None:
+    """The slot, where the server can be told; a deploy that is done does not fail for its sake."""
+    try:
+        turn.close()
+    except httpx.HTTPError as error:
+        progress(f"! the deploy's turn ends with its lease, in {LEASE_SECONDS:.0f} s: no server ({error})")
 
 
 def free(name: str) -> None:

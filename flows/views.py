@@ -1,23 +1,38 @@
-"""Prefect artifacts: the same reports that lie on disk, shown in Prefect's pages. Views, never records."""
+"""Prefect artifacts: the same reports that lie on disk, shown in Prefect's pages. Views, never records.
 
+A page that a server shows can open no file of a disk: pictures are in the artifact itself, and of paths the command is named
+that prints them.
+"""
+
+import base64
+import io
 import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from prefect.artifacts import create_image_artifact, create_link_artifact, create_markdown_artifact, create_table_artifact
+from PIL import Image
+from prefect.artifacts import create_link_artifact, create_markdown_artifact, create_table_artifact
 
-from flows.run_summary import rows_of
+from flows.run_summary import PATHS, rows_of
+from flows.server_away import view
+
+WIDTH = 800  # pixels; a page is not wider
 
 
+@view
 def license_report(folder: Path) -> None:
-    create_markdown_artifact((folder / "report.md").read_text(), key="license-report", description=f"{folder}/report.html")
+    text = (folder / "report.md").read_text()
+    create_markdown_artifact(text, key="license-report", description="What the licences allow, before anything is made")
 
 
+@view
 def dataset_report(folder: Path) -> None:
-    create_markdown_artifact((folder / "report.md").read_text(), key="dataset-report", description=f"{folder}/contact.png")
+    text = (folder / "report.md").read_text()
+    create_markdown_artifact(text, key="dataset-report", description="Pictures that were kept, dropped and held out, and remarks")
 
 
+@view
 def loss_table(bundle: Path) -> None:
     evaluation = json.loads((bundle / "evaluation.json").read_text())
     rows = [
@@ -28,21 +43,39 @@ def loss_table(bundle: Path) -> None:
     create_table_artifact([total, *rows], key="held-out-loss", description="Stable validation loss on held-out pictures")
 
 
+@view
 def sample_grid(bundle: Path) -> None:
     first = json.loads((bundle / "evaluation.json").read_text())["samples"][0]
     columns = [name for name in first if name not in ("prompt", "seed")]
-    create_image_artifact((bundle / "samples" / "grid.png").as_uri(), key="sample-grid", description=" | ".join(columns))
+    picture = f"![{', '.join(columns)}]({shown(bundle / 'samples' / 'grid.png')})"  # an image artifact prints its address as well
+    create_markdown_artifact(picture, key="sample-grid", description=" | ".join(columns))
 
 
+def shown(picture: Path) -> str:
+    """A picture for a page, as a data URI: at most WIDTH pixels wide."""
+    small = io.BytesIO()
+    with Image.open(picture) as whole:
+        scaled = whole.convert("RGB")
+        scaled.thumbnail((WIDTH, 4 * WIDTH))
+        scaled.save(small, "JPEG", quality=85)
+    return f"data:image/jpeg;base64,{base64.b64encode(small.getvalue()).decode()}"
+
+
+@view
 def endpoint_link(release: Mapping[str, Any]) -> None:
-    create_link_artifact(release["urls"]["run"], link_text=f"{release['app']} {release['revision']}", key="endpoint")
+    where = f"Where {release['app']} answers on {release['target']}"
+    create_link_artifact(release["urls"]["run"], link_text=release["urls"]["run"], key="endpoint", description=where)
 
 
+@view
 def run_summary(run: Mapping[str, Any]) -> None:
-    """What the command line says at the end of a run."""
-    rows = rows_of(run) | {
-        "seconds": ", ".join(f"{step} {seconds:g}" for step, seconds in run["seconds"].items()),
-        "record": f"lorasmith runs show {run['run']}",
-    }
-    table = "\n".join(["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows.items())])
-    create_markdown_artifact(table, key="run-summary", description=f"{run['app']} {run['revision']}")
+    """What the command line says at the end of a run, with the grid in place of paths."""
+    create_markdown_artifact(summary_page(run), key="run-summary", description=f"{run['app']} {run['revision']}")
+
+
+def summary_page(run: Mapping[str, Any]) -> str:
+    rows = {name: value for name, value in rows_of(run).items() if name not in PATHS}
+    rows |= {", ".join(PATHS): f"`lorasmith runs show {run['run']}` says where"}
+    table = ["| what | is |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows.items())]
+    steps = ["| step | seconds |", "|---|---|", *(f"| {step} | {seconds:g} |" for step, seconds in run["seconds"].items())]
+    return "\n".join([*table, "", f"![base, adapter and real pictures]({shown(Path(run['grid']))})", "", *steps, ""])

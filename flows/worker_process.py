@@ -2,7 +2,7 @@
 
 Prefect's own worker, told to stop, kills its runs and leaves them Running for ever, in their places of the pool. Here a stop
 freezes the worker, ends its runs, waits until they are gone and schedules them again; one that was killed leaves a list of its
-runs, which the next worker of its name settles.
+runs, which its keeper or the next worker of its name settles, as soon as the server is there.
 """
 
 import json
@@ -19,8 +19,8 @@ from uuid import UUID
 
 import psutil
 
-from flows import keeping, server_state
-from flows.engines import end_all, end_engine, engines, freeze
+from flows import keeping, server_state, silence
+from flows.engines import end_all, end_engine, engines, freeze, has_worker
 from flows.errors import JobError
 from flows.orchestrator import POOLS, SOURCE, adopt, environment, prefect_folder
 from flows.provisioning import gpus
@@ -38,7 +38,7 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WorkerState:
-    """What is known of a worker by others: its pool and process, and the runs that it has processes for."""
+    """What is known of a worker by others: its pool and process, and its runs, of its processes or not settled yet."""
 
     name: str
     pool: str
@@ -88,10 +88,11 @@ class Kept:
         self.home, self.state, self.limit, self.say = home, state, limit, say
         self.looked, self.cancelling = 0.0, set[str]()
         self.log = keeping.folder_of_logs(home) / f"worker-{state.name}.log"
-        self.left = read_state(home, state.name).runs if state_file(home, state.name).exists() else ()
+        self.runs = tuple[str, ...]()
+        self.left = set(read_state(home, state.name).runs) if state_file(home, state.name).exists() else set[str]()  # to be settled
 
     def start(self) -> keeping.Child:
-        self.settle(self.left)
+        self.settle()
         self.keep_state(())
         command = [sys.executable, "-m", "prefect", "worker", "start", "--pool", self.state.pool, "--name", self.state.name]
         command += ["--limit", str(self.limit)] if self.limit else []
@@ -104,27 +105,48 @@ class Kept:
     def look(self, child: keeping.Child) -> None:
         """Keep the list of its runs: whoever comes after us needs it. End what was cancelled and goes on all the same."""
         found = engines(child)
-        runs = tuple(sorted(found))
-        if runs != self.state.runs:
+        if not has_worker(child):
+            return  # it was killed, and the reaper ends its runs just now: the list stays as it was, for `ended`
+        if (runs := tuple(sorted(found))) != self.runs:
             self.keep_state(runs)
-        if runs and time.monotonic() - self.looked >= CANCEL_EVERY_SECONDS:
+        if (runs or self.left) and time.monotonic() - self.looked >= CANCEL_EVERY_SECONDS:
             self.looked = time.monotonic()
-            self.end_cancelled(found)
+            self.left -= found.keys()  # silence has told of them before we could, and they go on here
+            self.settle(tell=False)
+            self.see_to(found)
 
-    def end_cancelled(self, found: Mapping[str, psutil.Process]) -> None:
-        """Prefect's worker sees to cancellations, except when an outage of the server has put an end to its watch for them."""
+    def see_to(self, found: Mapping[str, psutil.Process]) -> None:
+        """What the server says of runs whose processes live: it may want them to end, or take them for dead."""
         try:
             with asking() as client:
                 cancelling = {run for run in found if is_cancelling(client, run)}
+                for run in found.keys() - cancelling:
+                    self.keep_alive(client, run, found[run])
         except ServerAway:
             return
+        self.end_cancelled(found, cancelling)
+
+    def keep_alive(self, client: "SyncPrefectClient", run: str, process: psutil.Process) -> None:
+        """A run that was taken for dead goes on; one that is never heard again is ended, and the server schedules it again."""
+        match silence.judged(client, run):
+            case "lives":
+                silence.put_right(client, run)
+                self.say(f"run {run[:8]} was called Crashed and goes on: {silence.LIVES}")
+            case "wedged":
+                end_engine(process)
+                self.say(f"run {run[:8]} was not heard any more, though its process lived, and is ended")
+
+    def end_cancelled(self, found: Mapping[str, psutil.Process], cancelling: set[str]) -> None:
+        """Prefect's worker sees to cancellations, except when an outage of the server has put an end to its watch for them."""
         for run in cancelling & self.cancelling:  # seen by the look before, too: nobody else does it
             end_engine(found[run])
-            self.settle((run,))
+            self.left.add(run)
+        self.settle()
         self.cancelling = cancelling
 
     def keep_state(self, runs: tuple[str, ...]) -> None:
-        self.state = replace(self.state, runs=runs)
+        self.runs = runs
+        self.state = replace(self.state, runs=tuple(sorted({*runs, *self.left})))
         server_state.write_private(state_file(self.home, self.state.name), json.dumps(asdict(self.state)) + "\n")
 
     def end_runs(self, child: keeping.Child) -> None:
@@ -135,26 +157,27 @@ class Kept:
 
     def ended(self, code: int | None) -> None:
         """The reaper has ended all that it had; its runs are settled now, or by the next start."""
-        self.left = self.state.runs
+        self.left |= set(self.runs)
+        self.keep_state(())
         if code is not None:
             self.say(f"! worker {self.state.name} ended with code {code} ({keeping.last_line(self.log)}); it is started again")
             return
-        self.settle(self.left)
+        self.settle()
 
-    def settle(self, runs: tuple[str, ...]) -> None:
-        """Say what became of runs whose processes are gone; where the server is away, the list stays for the next start."""
-        if not runs:
+    def settle(self, *, tell: bool = True) -> None:
+        """Say what became of runs whose processes are gone; where the server is away, they stay on the list for the next look."""
+        if not self.left:
             return
         try:
             with asking() as client:
-                for run in runs:
+                for run in sorted(self.left):
                     if line := settled(client, run):
                         self.say(line)
+                    self.left.remove(run)
         except ServerAway as away:
-            self.say(f"! {len(runs)} runs of worker {self.state.name} are settled at its next start: no server ({away})")
-            return
-        self.left = ()
-        self.keep_state(tuple(run for run in self.state.runs if run not in runs))
+            if tell:
+                self.say(f"! {len(self.left)} runs of worker {self.state.name} are settled when the server is there: {away}")
+        self.keep_state(self.runs)
 
 
 def is_cancelling(client: "SyncPrefectClient", run_id: str) -> bool:

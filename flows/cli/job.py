@@ -1,8 +1,8 @@
-"""init and job schema: how a job file comes to be."""
+"""init and the commands of the job file: how it comes to be, whether it is fine, what a deployment takes of it."""
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -33,6 +33,22 @@ def check(file: Annotated[Path, typer.Argument(help="job.yaml")]) -> None:
     from flows.job_file import load_job
 
     print(f"{file}: fine ({load_job(file).name})")
+
+
+@app.command()
+def params(
+    file: Annotated[Path, typer.Argument(help="job.yaml")],
+    target: Annotated[Literal["sandbox", "fal"], typer.Option(help="sandbox (on loopback) or fal.")] = "sandbox",
+    again: Annotated[bool, typer.Option("--again", help="Deploy a package that was rolled back once more.")] = False,
+) -> None:
+    """Print the parameters for `prefect deployment run publish/publish --params`: the job as JSON, its paths made absolute.
+
+    Example: lorasmith job params job.yaml --target sandbox
+    """
+    from flows.job_file import load_job
+
+    given: dict[str, object] = {"job": load_job(file).model_dump(mode="json", exclude_unset=True), "target": target}
+    print(json.dumps(given | ({"again": True} if again else {})))
 
 
 def init(

@@ -8,7 +8,7 @@ import typer
 from flows.cli.publish import Again, JobFile, Target, Where, Yes
 
 if TYPE_CHECKING:
-    from flows.listing_desk import State
+    from flows.listing_marks import State
 
 app = typer.Typer(help="The page, the card and the mail to fal, and your words in them.", no_args_is_help=True)
 App = Annotated[str, typer.Argument(metavar="APP", help="Name of the app, as `lorasmith status` shows it.")]
@@ -75,7 +75,8 @@ def diff(name: App, target: Where = "sandbox") -> None:
 
     Example: lorasmith listing diff emoji-3d
     """
-    from flows.listing_desk import MAIL, changelog_of
+    from flows.listing_desk import changelog_of
+    from flows.listing_folder import MAIL
     from flows.progress import say
 
     print(changelog_of(place_of(name, target)), end="")
@@ -90,7 +91,8 @@ def verify(name: App, target: Where = "sandbox", yes: Yes = False) -> None:
     """
     from flows.cli.publish import ask_before_cost
     from flows.errors import JobError
-    from flows.listing_desk import outdated, remade_of, require
+    from flows.listing_desk import outdated, remade_of
+    from flows.listing_folder import require
 
     require(place_of(name, target))
     if said := outdated(place_of(name, target)):
@@ -117,8 +119,8 @@ def mark(
 
     Example: lorasmith listing mark emoji-3d sent --note "asked for shared mode too"
     """
-    from flows.listing_desk import mark as marked
     from flows.listing_desk import outdated
+    from flows.listing_marks import mark as marked
     from flows.progress import say
 
     line = marked(place_of(name, target), state_of(state), note=note)
@@ -129,7 +131,7 @@ def mark(
 
 def place_of(name: str, target: Target) -> Path:
     from flows.home import home
-    from flows.listing_desk import desk
+    from flows.listing_folder import desk
 
     return desk(home(), target, name)
 
@@ -138,7 +140,7 @@ def state_of(said: str) -> "State":
     from typing import get_args
 
     from flows.errors import JobError
-    from flows.listing_desk import State
+    from flows.listing_marks import State
 
     for state in get_args(State):
         if said == state:

@@ -140,6 +140,8 @@ def ended(error: BaseException) -> int:
         return said(str(error), code)
     if isinstance(error, OSError) and error.filename:
         return said(f"{error.filename}: {error.strerror}; name a place that can be read and written", 2)
+    if str(error).startswith("Failed to reach API at"):  # Prefect's client, of a server that is not on this machine
+        return said(f"{error}: the Prefect server that PREFECT_API_URL names is away; then run the same command again", 5)
     return said(f"unexpected fault, please report it: {type(error).__name__}: {error} (--debug shows where)", 1)
 
 

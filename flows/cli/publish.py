@@ -101,10 +101,24 @@ def run_flow(job: "Job", target: Target = "sandbox", until: "Until" = "listing",
     """The publish flow, against the Prefect server of PREFECT_API_URL or a temporary one."""
     from flows.cli.server import prefect_ready
 
+    require_pool_server(job)
     with prefect_ready():
         from flows.publish import publish
 
         return publish(job, target, until, again)
+
+
+def require_pool_server(job: "Job") -> None:
+    """JobError where the training is for a pool and there is no server that could have one: a temporary one has no workers."""
+    from flows.errors import JobError
+    from flows.placing import Pool, place
+    from flows.prefect_api import address
+
+    if isinstance(place(job.compute, deployed=False), Pool) and address() is None:
+        raise JobError(
+            "compute: pool, and no Prefect server is up in this home or named in PREFECT_API_URL: `lorasmith server up` and "
+            "`lorasmith worker up --pool gpu` start what it needs; or set compute: here"
+        )
 
 
 def ask_before_cost(target: Target, yes: bool) -> None:

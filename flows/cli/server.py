@@ -10,11 +10,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from flows import orchestrator, server_state
 from flows.compute import child_environment
-from flows.errors import FlowError
+from flows.errors import FlowError, PrefectAway
 from flows.home import home
+from flows.prefect_api import LOOPBACK
 from flows.store import locked
 
 LEVELS = tuple(f"PREFECT_{name}_LEVEL" for name in ("LOGGING", "LOGGING_ROOT", "LOGGING_INTERNAL", "SERVER_LOGGING"))
@@ -24,6 +26,7 @@ QUIET = {
     "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
     **dict.fromkeys(LEVELS, "CRITICAL"),  # faults are told in one line by the command line; --debug has the traceback
 }
+BUSY_SECONDS = 30.0  # a server that has much to do answers late
 START_SECONDS = 180.0  # on an idle machine it takes five
 GRACE_SECONDS = 0.5
 
@@ -36,7 +39,8 @@ def prefect_ready() -> Iterator[None]:
     """
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
-    if os.environ.get("PREFECT_API_URL"):
+    if named := os.environ.get("PREFECT_API_URL"):
+        require_somebody(named)
         with settings():
             yield
         return
@@ -53,14 +57,27 @@ def prefect_ready() -> Iterator[None]:
 
 
 def use(kept: server_state.ServerState) -> None:
-    """Take the environment of the server of this home; FlowError where it does not answer."""
+    """Take the environment of the server of this home; PrefectAway where it does not answer."""
     url = orchestrator.address(kept.port)
-    if not server_state.answers(url):
-        raise FlowError(
+    if not server_state.answers(url, BUSY_SECONDS):
+        raise PrefectAway(
             f"the Prefect server of this home (process {kept.pid}) does not answer on {url}: "
             "`lorasmith server down`, then `lorasmith server up`"
         )
     orchestrator.adopt(orchestrator.environment(os.environ, orchestrator.prefect_folder(home()), kept.port))
+
+
+def require_somebody(url: str) -> None:
+    """PrefectAway where nobody listens there, on this machine; Prefect itself would ask for most of a minute."""
+    there = urlsplit(url)
+    if there.hostname not in LOOPBACK:
+        return
+    try:
+        socket.create_connection((there.hostname, there.port or 80), BUSY_SECONDS).close()
+    except OSError as error:
+        raise PrefectAway(
+            f"no Prefect server answers on {url}, which PREFECT_API_URL names ({error.strerror or error}): start it, or unset that"
+        ) from None
 
 
 @contextmanager

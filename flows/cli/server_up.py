@@ -1,6 +1,7 @@
 """server up, down, status: the Prefect server of this home, with everything that a worker needs on it."""
 
 import json
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -38,8 +39,12 @@ def up(
             *(("--prefect-file", str(prefect_file.resolve())) if prefect_file else ()),
             *("--profile", profile),
         ]
+        print(
+            "Prefect's server starts, and is given pools, deployments and automations: half a minute", file=sys.stderr, flush=True
+        )
         state = server_process.start_in_background(home(), arguments)
-        print(f"Prefect's server is up on http://127.0.0.1:{state.port}/api (process {state.pid}); the end: lorasmith server down")
+        where = f"http://127.0.0.1:{state.port}"
+        print(f"Prefect's server is up on {where}/api (process {state.pid}); its pages: {where}; the end: lorasmith server down")
         return
     file = prefect_file.resolve() if prefect_file else server_process.FILE
     if not server_process.serve(home(), port=port, file=file, profile=profile, say=lambda line: print(line, flush=True)):

@@ -7,7 +7,7 @@ import shlex
 from pathlib import Path
 
 from flows.errors import JobError
-from flows.job import HUB_REF
+from flows.job_values import HUB_REF
 from training.data.scan import SUFFIXES, find
 
 TEMPLATE = """\

@@ -11,7 +11,7 @@ Basis = Literal["platform", "estimate"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Answers:
-    """How requests of callers ended in a window; seconds are percentiles of those that were answered with 2xx, wait included."""
+    """How requests of others ended in a window; seconds are percentiles of those that were answered with 2xx, wait included."""
 
     minutes: float
     requests: int
@@ -22,12 +22,17 @@ class Answers:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Day:
-    """What the last 24 hours came to. None: the platform does not tell. refused: 4xx, failed: 5xx. images: of `units`."""
+    """What the last 24 hours came to. None: the platform does not tell. refused: 4xx, failed: 5xx, of others' requests.
+
+    own: requests of ours, which are in none of these three. units: of all requests, `own_units` of ours; images: of `units`.
+    """
 
     requests: int | None = None
     refused: int | None = None
     failed: int | None = None
+    own: int | None = None
     units: float | None = None
+    own_units: float | None = None
     images: float | None = None
     cold_starts: int | None = None
 
@@ -36,7 +41,7 @@ class Day:
 class Money:
     """US dollars of the last 24 hours, each with what it rests on: the platform's record, or an estimate; None is unknown.
 
-    revenue: gross, what callers other than the owner paid. share: what the platform keeps of it, None where that is not agreed.
+    revenue: gross, what callers other than us paid. share: what the platform keeps of it, None where that is not agreed.
     """
 
     revenue: float | None = None

@@ -1,17 +1,19 @@
 """Look at a live release: the platform is asked for its requests, runners and books, and files here for price and papers."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from flows.home import home
-from flows.listing_desk import desk, marks_of
+from flows.listing_folder import desk
+from flows.listing_marks import marks_of
 from flows.monitoring.golden import drawn_again
 from flows.monitoring.look import Answers, Day, Look, Price, percentile
 from flows.monitoring.money import money_of
 from flows.monitoring.papers import papers_of
+from flows.own_calls import AskedPlatform, own_requests
 from flows.price_basis import images_of_a_unit
 from flows.sizing import gpu_of
 from flows.targets import job_of
@@ -36,20 +38,21 @@ def limits_of(job: "Job | None") -> Thresholds:
     return job.monitor if job else Thresholds()
 
 
-def looked(release: Mapping[str, Any], platform: Platform, *, job: "Job | None", now: datetime, drawn_today: int = 0) -> Look:
+def looked(release: Mapping[str, Any], platform: AskedPlatform, *, job: "Job | None", now: datetime, drawn_today: int = 0) -> Look:
     """Everything that the monitor knows of a release at this moment. PlatformError where the platform can not be asked.
 
     drawn_today: golden prompts that were drawn again since midnight (UTC); more are drawn until the job's `monitor.golden_a_day`.
     """
     app, limits = release["app"], limits_of(job)
     seen = requests_of(platform, app, now.timestamp() - DAY)
+    own = own_requests(platform, app, now - timedelta(seconds=DAY)) if seen else frozenset()
     runners = sum(one.runners for one in platform.revisions(app, None))
     alias, books = platform.alias(app, None), platform.books(app, None, now.timestamp() - DAY)
     look = replace(
         begun(release, job, now),
         runners=runners,
-        day=day_of(seen, books, images_of_a_unit(job) if job else 1.0),
-        window=window_of(seen, now.timestamp(), limits.window_minutes),
+        day=day_of(seen, own, books, images_of_a_unit(job) if job else 1.0),
+        window=window_of(seen, own, now.timestamp(), limits.window_minutes),
     )
     price = price_of(app, release["target"], job, books)
     look = replace(
@@ -57,8 +60,9 @@ def looked(release: Mapping[str, Any], platform: Platform, *, job: "Job | None",
         price=price,
         money=money_of(
             books,
-            earned=earned(release["target"], app, now.timestamp() - DAY),
+            earned=earned(release["target"], app, now.timestamp() - DAY, own),
             units=look.day.units,
+            own_units=look.day.own_units,
             images=look.day.images,
             wanted_usd=price.wanted if price.wanted is not None else price.recommended,
             busy_seconds=None if seen is None else sum(one.seconds for one in seen),
@@ -105,24 +109,28 @@ def requests_of(platform: Platform, app: str, since: float) -> Sequence[Seen] | 
         return None
 
 
-def day_of(seen: Sequence[Seen] | None, books: Books, images_of_unit: float) -> Day:
+def day_of(seen: Sequence[Seen] | None, own: Collection[str], books: Books, images_of_unit: float) -> Day:
     if seen is None:
         return Day(cold_starts=books.cold_starts)
+    others = [one for one in seen if one.request_id not in own]
     units = sum(one.units or 0.0 for one in seen)
     return Day(
-        requests=len(seen),
-        refused=sum(400 <= one.status < 500 for one in seen),
-        failed=sum(one.status >= 500 for one in seen),
+        requests=len(others),
+        refused=sum(400 <= one.status < 500 for one in others),
+        failed=sum(one.status >= 500 for one in others),
+        own=len(seen) - len(others),
         units=units,
+        own_units=sum(one.units or 0.0 for one in seen if one.request_id in own),
         images=units * images_of_unit,
         cold_starts=books.cold_starts,
     )
 
 
-def window_of(seen: Sequence[Seen] | None, now: float, minutes: float) -> Answers | None:
+def window_of(seen: Sequence[Seen] | None, own: Collection[str], now: float, minutes: float) -> Answers | None:
+    """Of others' requests: ours come after a deploy, alone, and wait for runners that no customer waits for."""
     if seen is None:
         return None
-    recent = [one for one in seen if one.ended_at >= now - minutes * 60]
+    recent = [one for one in seen if one.request_id not in own and one.ended_at >= now - minutes * 60]
     seconds = sorted(one.seconds for one in recent if 200 <= one.status < 300)
     failed = sum(one.status >= 500 for one in recent)
     p50, p95 = percentile(seconds, 50), percentile(seconds, 95)
@@ -152,7 +160,7 @@ def price_of(app: str, target: str, job: "Job | None", books: Books) -> Price:
     )
 
 
-def earned(target: str, app: str, since: float) -> float | None:
+def earned(target: str, app: str, since: float, own: Collection[str] = ()) -> float | None:
     """What others paid since a moment by the sandbox's ledger, None where a price was not known; fal shows nobody its own."""
     if target != "sandbox":
         return None
@@ -161,7 +169,7 @@ def earned(target: str, app: str, since: float) -> float | None:
     rows = [
         row for row in control.ledger(home()) if row["app"] == app and row["environment"] == "main" and row["ended_at"] >= since
     ]
-    costs = [row["cost_nano"] for row in rows if row["payer"] not in (None, row["owner"])]
+    costs = [row["cost_nano"] for row in rows if row["payer"] not in (None, row["owner"]) and row["request_id"] not in own]
     return None if not costs or None in costs else sum(costs) / 1e9
 
 

@@ -15,9 +15,10 @@ from flows.monitoring.findings import RANK
 from flows.records import write_text
 
 FIGURES: tuple[tuple[str, str, tuple[str, ...]], ...] = (
-    ("requests_day", "Requests of the last 24 hours, refused and failed ones too", ("day", "requests")),
-    ("requests_failed_day", "Requests of the last 24 hours that were answered 5xx", ("day", "failed")),
-    ("requests_refused_day", "Requests of the last 24 hours that were answered 4xx", ("day", "refused")),
+    ("requests_day", "Requests of others in the last 24 hours, refused and failed ones too", ("day", "requests")),
+    ("requests_failed_day", "Requests of others in the last 24 hours that were answered 5xx", ("day", "failed")),
+    ("requests_refused_day", "Requests of others in the last 24 hours that were answered 4xx", ("day", "refused")),
+    ("own_requests_day", "Requests of the last 24 hours that were our own calls", ("day", "own")),
     ("units_day", "Billable units of the last 24 hours", ("day", "units")),
     ("cold_starts_day", "Requests of the last 24 hours that waited for a runner to start", ("day", "cold_starts")),
     ("window_requests", "Requests of the window that errors and latency are judged by", ("window", "requests")),
@@ -94,7 +95,7 @@ def _family(name: str, words: str, rows: Iterable[Mapping[str, Any]], path: tupl
     for row in rows:
         value: Any = row
         for key in path:
-            value = None if value is None else value[key]
+            value = None if value is None else value.get(key)  # a row of an older round lacks what is new
         if value is not None:
             family.add_metric(_of(row), float(value))
     return family

@@ -40,6 +40,7 @@ def as_row(report: Report) -> dict[str, Any]:
         "health": "not asked" if look.health is None else look.health,
         "requests": day.requests,
         "failed": day.failed,
+        "own calls": day.own,
         "p50 / p95": _seconds(look),
         "runners": look.runners,
         "cold starts": day.cold_starts,

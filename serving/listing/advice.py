@@ -7,7 +7,7 @@ from typing import Any
 
 from serving.listing.coverage import covering
 from serving.listing.figures import Documents, counted
-from serving.listing.model import Figure
+from serving.listing.model_values import Figure
 
 SHOWN, LONGEST = 3, 60
 FEW_WORDS = 4  # up to here a caption is a name, not a description

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from serving.listing.model import Facts, Listing, Parameter
+from serving.listing.model import Listing, Parameter
+from serving.listing.model_facts import Facts
 
 Weight = Literal["breaking", "notable", "minor"]
 HEADINGS: dict[Weight, str] = {"breaking": "Callers may have to change something", "notable": "Changed", "minor": "Also changed"}

@@ -18,20 +18,9 @@ from serving.listing.facts import facts_of
 from serving.listing.figures import figure
 from serving.listing.gallery import Progress, unit_of
 from serving.listing.licence import licence_of
-from serving.listing.model import (
-    Contact,
-    Group,
-    Licence,
-    Listing,
-    ListingTexts,
-    Metadata,
-    Question,
-    Receipt,
-    Release,
-    Smoke,
-    dumped,
-    parsed,
-)
+from serving.listing.model import Contact, Group, Listing, ListingTexts, Metadata, Question, Release, Smoke, dumped, parsed
+from serving.listing.model_licence import Licence
+from serving.listing.model_values import Receipt
 from serving.listing.planning import Shot
 from serving.listing.pricing import price
 from serving.listing.reckoning import RECEIPT, Basis, reckoned, reckoning_of

@@ -12,7 +12,8 @@ from PIL import Image, UnidentifiedImageError
 
 from serving.listing.errors import GalleryError
 from serving.listing.gallery import CALLS, as_png, one_line
-from serving.listing.model import Example, Picture
+from serving.listing.model import Example
+from serving.listing.model_values import Picture
 from serving.listing.planning import Shot, arguments_of
 
 

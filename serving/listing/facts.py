@@ -10,7 +10,8 @@ from serving.app.settings import Marking, Safety
 from serving.listing.advice import prompting, purpose, words_of_a_caption
 from serving.listing.figures import Documents, at, counted, figure
 from serving.listing.measured import champion, interval, measures, memorisation
-from serving.listing.model import Evaluation, Facts, Figure, HeldOut, Memorisation, TrainingData
+from serving.listing.model_facts import Evaluation, Facts, HeldOut, Memorisation, TrainingData
+from serving.listing.model_values import Figure
 from serving.listing.reach import strengths
 from serving.listing.speed import on_fal, speed
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from serving.listing.errors import ListingError
-from serving.listing.model import Figure
+from serving.listing.model_values import Figure
 
 Documents = Mapping[str, Any]
 

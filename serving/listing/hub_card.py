@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from serving.listing.licence import FREE, licence_of
-from serving.listing.model import Licence
+from serving.listing.model_licence import Licence
 from serving.listing.render import HUB_ID, HUB_LICENCES, markdown
 
 WEIGHTS = "pytorch_lora_weights.safetensors"  # the name that diffusers' load_lora_weights looks for

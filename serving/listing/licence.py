@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from serving.listing.facts import name_of
-from serving.listing.model import Licence, LicenceNode, Notice, Restriction
+from serving.listing.model_licence import Licence, LicenceNode, Notice, Restriction
 
 FREE = frozenset({"own", "cc0-1.0", "unlicense"})
 PAID_USES = ("train_adapter", "host_paid_inference")

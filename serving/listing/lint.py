@@ -17,7 +17,9 @@ from serving.listing.facts import marking, safety
 from serving.listing.figures import at
 from serving.listing.findings import Finding, Level, error, warning
 from serving.listing.links import linked
-from serving.listing.model import Facts, Figure, Listing, Part
+from serving.listing.model import Listing
+from serving.listing.model_facts import Facts
+from serving.listing.model_values import Figure, Part
 from serving.listing.pricing import loses_money
 from serving.listing.reckoning import RECEIPT
 from serving.listing.wording import MEASURE, worded

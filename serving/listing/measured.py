@@ -6,7 +6,8 @@ What was not measured is None or not listed, never zero.
 from typing import Any
 
 from serving.listing.figures import Documents, at, counted, figure
-from serving.listing.model import Champion, Figure, Measure, Memorisation
+from serving.listing.model_facts import Champion, Measure, Memorisation
+from serving.listing.model_values import Figure
 
 SPACES = (("hash", "perceptual hash"), ("embedding", "embedding"))
 SCORES = (

@@ -4,14 +4,16 @@ import json
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from serving.listing.errors import ListingError
+from serving.listing.model_facts import Facts
+from serving.listing.model_licence import Licence
+from serving.listing.model_price import Pricing
+from serving.listing.model_values import Figure, Part, Picture, Receipt, Scalar
 
 SCHEMA: Literal["lorasmith/listing/1"] = "lorasmith/listing/1"
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
-
-Scalar = int | float | str | bool | None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -27,29 +29,6 @@ class ListingTexts:
     support: str = ""
     price_usd: float | None = None
     prompts: tuple[str, ...] = ()
-
-
-class Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Receipt(Part):
-    """Where numbers come from: a file beside the listing, and its hash."""
-
-    path: str = Field(description="Relative to the folder of the listing")
-    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
-
-
-class Figure(Part):
-    """One number, as it is stored and as it is shown, with the place that it was read from."""
-
-    value: int | float = Field(allow_inf_nan=False)
-    text: str = Field(description="As pages show it")
-    receipt: str = Field(description="Id in receipts")
-    pointer: str = Field(description="JSON pointer (RFC 6901) in the receipt")
-    count_of: str | None = Field(
-        None, description="What was counted below the pointer; without it the pointer leads to the value itself"
-    )
 
 
 class Group(Part):
@@ -74,59 +53,6 @@ class Metadata(Part):
     date: str | None = Field(None, description="Day of the release (ISO 8601)")
     highlighted: bool = False
     pinned: bool = False
-
-
-class Volume(Part):
-    """What a unit costs at a volume of requests, in US dollars, and what of it drawing, starts and idle runners take."""
-
-    name: str
-    requests_a_day: Figure
-    usd: Figure
-    drawing: Figure
-    starting: Figure
-    idling: Figure
-    wait_p95: Figure = Field(description="Seconds until a runner is free that one caller in twenty waits longer than")
-
-
-class Anchor(Part):
-    """What a comparable endpoint asks for its unit."""
-
-    endpoint: str
-    unit: Literal["megapixel", "image"]
-    usd: Figure
-
-
-class Reckoning(Part):
-    """The sum behind a price: what a unit costs to make, and what comparable endpoints ask."""
-
-    floor: Figure = Field(description="Covers the cost at middle traffic, in US dollars")
-    recommended: Figure
-    ceiling: Figure | None
-    break_even: Figure | None = Field(description="Requests a day from which the recommended price covers the cost")
-    volumes: tuple[Volume, ...]
-    anchors: tuple[Anchor, ...]
-    anchors_as_of: str | None
-    assumptions: tuple[str, ...]
-    warnings: tuple[str, ...]
-
-
-class Pricing(Part):
-    unit: Literal["image", "megapixel", "request"] = "image"
-    meaning: str = Field("one delivered image", description="What one unit is")
-    unit_price_usd: float | None = None
-    currency: Literal["USD"] = "USD"
-    basis: Literal["asked by the author", "recommended", "to be agreed"]
-    label: str = Field(description="As pages show it")
-    rationale: str
-    reckoning: Reckoning | None = None
-    measured: str | None = Field(None, description="What a unit cost so far, and whether the live price covers it; for the author")
-
-
-class Picture(Part):
-    file: str
-    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
-    width: int = Field(ge=1)
-    height: int = Field(ge=1)
 
 
 class Example(Part):
@@ -177,142 +103,6 @@ class Api(Part):
     input: tuple[Parameter, ...]
     output: tuple[Parameter, ...]
     endpoints: tuple[Endpoint, ...] = ()
-
-
-class TrainingData(Part):
-    statement: str
-    train: Figure
-    held_out: Figure
-    license: str | None
-    source: str | None
-
-
-class HeldOut(Part):
-    caption: str
-    base: float
-    adapter: float
-
-
-class Memorisation(Part):
-    """Whether drawn pictures are copies of training pictures; `copies` one for each way to compare that was taken."""
-
-    statement: str
-    drawn: Figure
-    copies: tuple[Figure, ...]
-    chance: Figure = Field(description="Of such a gain at training captions over held-out ones, if both were alike")
-    method: str
-
-
-class Champion(Part):
-    """Against the adapter that was live before; the interval is that of the loss, new minus live."""
-
-    statement: str
-    loss: Figure
-    relative: Figure
-    interval: tuple[Figure, Figure] | None
-
-
-class Measure(Part):
-    name: str
-    meaning: str
-    adapter: Figure
-    base: Figure | None
-
-
-class StrengthRange(Part):
-    low: Figure
-    high: Figure
-    statement: str
-
-
-class Evaluation(Part):
-    statement: str
-    learned: bool
-    held_out: Figure
-    base_loss: Figure
-    adapter_loss: Figure
-    relative: Figure
-    interval: tuple[Figure, Figure] | None
-    better: Figure | None = Field(description="Held-out pictures on which the adapter's loss is below the base's")
-    per_picture: tuple[HeldOut, ...]
-    champion: Champion | None = None
-    memorisation: Memorisation | None = None
-    measures: tuple[Measure, ...] = ()
-
-
-class Speed(Part):
-    """What callers waited for a picture, measured; `usd` is the machine's time of the middle one, where its rate is known."""
-
-    statement: str
-    calls: Figure
-    middle: Figure
-    slowest: Figure
-    usd: Figure | None = None
-
-
-class Facts(Part):
-    base: str
-    family: str
-    training_data: TrainingData
-    evaluation: Evaluation
-    trigger: str | None
-    purpose: str = Field("", description="What it is for")
-    prompting: tuple[str, ...] = Field((), description="Tips, a sentence or two each")
-    caption_words: Figure | None = Field(None, description="Median words of a caption")
-    strength: Figure
-    strengths: StrengthRange | None = None
-    resolution: Figure
-    settings: dict[str, Figure] = Field(description="Recommended inference settings, as request fields")
-    limits: tuple[str, ...]
-    safety: str
-    marking: str
-    speed: Speed | None = Field(None, description="Measured when the gallery was made; None where no call was timed")
-
-
-class LicenceNode(Part):
-    id: str
-    role: str
-    license: str
-    revision: str | None = None
-    identified_by: str | None = None
-
-
-class Notice(Part):
-    file: str
-    text: str
-
-
-class Restriction(Part):
-    """Use restrictions that bind callers: the text, or only the file of the licence where they stand."""
-
-    license: str
-    node: str
-    file: str
-    section: str
-    text: str
-
-
-class Licence(Part):
-    """The verdict on every right that the endpoint rests on. `claim`: what the card may name as the adapter's licence."""
-
-    name: str
-    ids: tuple[str, ...]
-    host_paid_inference: str
-    verdict_hash: str
-    nodes: tuple[LicenceNode, ...]
-    duties: tuple[str, ...]
-    notice_lines: tuple[str, ...]
-    display_lines: tuple[str, ...]
-    notices: tuple[Notice, ...]
-    expression: str = Field("", description="SPDX expression of all licences together")
-    claim: str | None = None
-    terms: tuple[str, ...] = Field((), description="What callers are bound to, a sentence each")
-    restrictions: tuple[Restriction, ...] = ()
-    credits: tuple[str, ...] = Field((), description="Who made what the work is built on")
-    data: tuple[str, ...] = Field((), description="What the publisher states about the training data")
-    names: tuple[str, ...] = Field(
-        (), description="Beginnings, one of which the title must have where a licence has a rule for names"
-    )
 
 
 class Smoke(Part):

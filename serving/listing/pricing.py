@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from serving.app.billing import BillingUnit
-from serving.listing.model import Pricing, Reckoning
+from serving.listing.model_price import Pricing, Reckoning
 from serving.listing.profit import Measured, said
 
 MEANINGS: Mapping[BillingUnit, str] = {

@@ -8,7 +8,8 @@ import numpy as np
 from PIL import Image
 
 from serving.listing.figures import Documents, at, figure
-from serving.listing.model import Example, StrengthRange
+from serving.listing.model import Example
+from serving.listing.model_facts import StrengthRange
 
 RECEIPT = "strengths"
 ENOUGH = 0.5  # share of the way from the base's picture to that at the recommended strength

@@ -6,7 +6,8 @@ from typing import Any
 
 from serving.listing.anchors import band
 from serving.listing.economics import Machine, Scaling, Terms, Work, advise, curve
-from serving.listing.model import Anchor, Figure, Reckoning, Volume
+from serving.listing.model_price import Anchor, Reckoning, Volume
+from serving.listing.model_values import Figure
 
 RECEIPT = "pricing"
 

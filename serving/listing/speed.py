@@ -3,7 +3,8 @@
 from statistics import median
 
 from serving.listing.figures import Documents, at, counted
-from serving.listing.model import Figure, Speed
+from serving.listing.model_facts import Speed
+from serving.listing.model_values import Figure
 
 LEAST = 3  # calls, below which a middle says nothing
 

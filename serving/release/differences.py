@@ -16,7 +16,10 @@ _UNFINISHED: Final = ("intent", "candidate")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class View:
-    """One app: its rows, oldest first, what its names point to, its revisions, and what main's health names, if it was asked."""
+    """One app: its rows, oldest first, what its names point to, its revisions, and what main's health names, if it was asked.
+
+    last_changed: id of the row that the journal speaks of last.
+    """
 
     app: str
     rows: Sequence[Row]
@@ -26,6 +29,7 @@ class View:
     candidates: Sequence[Revision] = ()
     busy: bool = False
     answers: str | None = None
+    last_changed: str | None = None
 
     @property
     def live(self) -> Row | None:
@@ -33,7 +37,7 @@ class View:
 
     @property
     def latest(self) -> Row | None:
-        return max(self.rows, key=lambda row: str(row["updated_at"]), default=None)
+        return next((row for row in self.rows if row["id"] == self.last_changed), None)
 
     def keeps(self, revision: object) -> bool:
         """Whether the platform still has this revision."""

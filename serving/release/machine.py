@@ -32,6 +32,15 @@ class Seen:
         return self.status == "COMPLETED"
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Folder:
+    """A folder below /data with all that is in it; `changed` is its newest file's time (Unix seconds), None where untold."""
+
+    name: str
+    bytes: int
+    changed: float | None
+
+
 class Machine(Protocol):
     """Paths are below /data of the account. Every method raises PlatformError."""
 
@@ -44,6 +53,10 @@ class Machine(Protocol):
 
     def size(self, path: str) -> int | None:
         """Bytes of a file, None where there is none."""
+        ...
+
+    def folders(self, path: str) -> list[Folder]:
+        """The folders right below one; none where there is no such folder."""
         ...
 
     def send(self, packed: Packed, path: str) -> None: ...
@@ -88,6 +101,9 @@ class FalMachine:
     def size(self, path: str) -> int | None:
         found: int | None = self._platform.ask("file_size", path=path)
         return found
+
+    def folders(self, path: str) -> list[Folder]:
+        return [Folder(**found) for found in self._platform.ask("folders", timeout=_STARTING, path=path)]
 
     def send(self, packed: Packed, path: str) -> None:
         self._platform.ask("send_file", timeout=_time_for(packed.size), local=str(packed.path), path=path)

@@ -93,7 +93,16 @@ def _view(
 ) -> View:
     rows = registry.releases(app=app, target=platform.name)
     revisions, candidates = (platform.revisions(app, place) if rows else [] for place in (None, CANDIDATE))
-    view = View(app=app, rows=rows, main=main, candidate=candidate, revisions=revisions, candidates=candidates, busy=busy)
+    view = View(
+        app=app,
+        rows=rows,
+        main=main,
+        candidate=candidate,
+        revisions=revisions,
+        candidates=candidates,
+        busy=busy,
+        last_changed=registry.last_changed(app, platform.name),
+    )
     if busy or main is None or view.live is None or main.revision == view.live["revision"]:
         return view
     if wake or any(one.revision == main.revision and one.runners for one in revisions):

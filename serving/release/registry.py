@@ -74,6 +74,17 @@ class Registry:
         with reading(self.engine) as connection:
             return _live(connection, app, target)
 
+    def last_changed(self, app: str, target: str) -> str | None:
+        """Id of the release of an app that the journal speaks of last, whatever the clock said then; None where there is none."""
+        lines = (
+            sa.select(releases.c.id)
+            .join(journal, journal.c.release == releases.c.id)
+            .filter(releases.c.app == app, releases.c.target == target)
+        )
+        with reading(self.engine) as connection:
+            found: str | None = connection.execute(lines.order_by(journal.c.seq.desc()).limit(1)).scalar()
+            return found
+
     def by_package(self, app: str, package: str, target: str) -> Row | None:
         with reading(self.engine) as connection:
             return _row(connection, release_id(target, app, package))

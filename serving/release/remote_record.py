@@ -49,7 +49,7 @@ class Record:
 
     def __init__(self, path: Path, about: About, *, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         self.path, self.about, self._clock = path, about, clock
-        self.requests: tuple[Request, ...] = tuple(_read(path))
+        self.requests: tuple[Request, ...] = requests_of(path)
 
     @property
     def last(self) -> Request | None:
@@ -99,10 +99,11 @@ def cost(seconds: float, rate: Rate | None) -> tuple[float, float] | None:
     return seconds * lowest, seconds * (listed or lowest)
 
 
-def _read(path: Path) -> Iterable[Request]:
+def requests_of(path: Path) -> tuple[Request, ...]:
+    """The requests of a record, the last one last; none where there is no file. ValueError for a file of another kind."""
     if not path.is_file():
         return ()
     kept = json.loads(path.read_text(encoding="utf-8"))
     if kept.get("schema") != SCHEMA:
         raise ValueError(f"{path} is a record of another kind ({str(kept.get('schema'))[:60]!r}): move it away and run again")
-    return [Request(**(row | {"usd": tuple(row["usd"]) if row["usd"] else None})) for row in kept["requests"]]
+    return tuple(Request(**(row | {"usd": tuple(row["usd"]) if row["usd"] else None})) for row in kept["requests"])

@@ -92,7 +92,8 @@ def _row(at: Held) -> Row:
     if not rows:
         raise UnknownRelease(f"app {at.app!r} was never released to {at.platform.name} from here; `lorasmith status` lists those")
     live = at.registry.live(at.app, at.platform.name)
-    return live or retirement_in_force(at.registry, at.app, at.platform.name) or max(rows, key=lambda row: str(row["updated_at"]))
+    last = at.registry.last_changed(at.app, at.platform.name)
+    return live or retirement_in_force(at.registry, at.app, at.platform.name) or next(row for row in rows if row["id"] == last)
 
 
 def _nothing_begun(at: Held, retired: Row) -> Row:

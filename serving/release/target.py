@@ -23,8 +23,11 @@ _ROOTS: Final = ("SSL_CERT_FILE", "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH")
 _PASSED_ON: Final = ("FAL_KEY", *_ALL_HOSTS, "HTTPS_PROXY", "https_proxy", "NO_PROXY", "no_proxy", *_ROOTS)
 
 
-def sandbox_target(env: Mapping[str, str], *, caller_key: str, logs: Path) -> FalPlatform:
-    """The sandbox whose child environment and second key these are; refuses an environment that could reach another host."""
+def sandbox_target(env: Mapping[str, str], *, caller_key: str, logs: Path, kind: type[FalPlatform] = FalPlatform) -> FalPlatform:
+    """The sandbox whose child environment and second key these are; refuses an environment that could reach another host.
+
+    kind: what the platform is made as, here and in fal_target: one that also keeps book of its calls.
+    """
     for name in _ALL_HOSTS:
         if (name in HOST_VARIABLES or env.get(name)) and not is_loopback(env.get(name, "")):
             raise TargetRefused(
@@ -41,10 +44,10 @@ def sandbox_target(env: Mapping[str, str], *, caller_key: str, logs: Path) -> Fa
                 "and no other is sent there; `lorasmith sandbox up --export` prints one, --target fal takes a key of fal"
             )
     own = {"FAL_CONFIG_PATH": env.get("FAL_CONFIG_PATH") or os.devnull}  # a profile of the user could name another host or account
-    return FalPlatform(name="sandbox", env={**env, **own}, caller_key=caller_key, logs=logs)
+    return kind(name="sandbox", env={**env, **own}, caller_key=caller_key, logs=logs)
 
 
-def fal_target(environ: Mapping[str, str], *, logs: Path) -> FalPlatform:
+def fal_target(environ: Mapping[str, str], *, logs: Path, kind: type[FalPlatform] = FalPlatform) -> FalPlatform:
     """fal with the account of FAL_KEY; the smoke test calls with LORASMITH_SMOKE_KEY, another account's key, if there is one."""
     for name in _ALL_HOSTS:
         if name in environ and is_loopback(environ[name]):
@@ -67,7 +70,7 @@ def fal_target(environ: Mapping[str, str], *, logs: Path) -> FalPlatform:
     env["FAL_CONFIG_PATH"] = os.devnull  # a profile in the user's fal config could name another host or account
     smoke_key = _key(environ, "LORASMITH_SMOKE_KEY", required=False)
     # The owner's own key makes no second caller, and evidence must not say so.
-    return FalPlatform(name="fal", env=env, caller_key=smoke_key if smoke_key != env["FAL_KEY"] else None, logs=logs)
+    return kind(name="fal", env=env, caller_key=smoke_key if smoke_key != env["FAL_KEY"] else None, logs=logs)
 
 
 def is_fal(address: str) -> bool:

@@ -40,8 +40,8 @@ def _loaded(name: str) -> Any:
     return module
 
 
-verbs = _loaded("worker_verbs")
-VERBS = verbs.VERBS | _loaded("worker_books").VERBS | _loaded("worker_remote").VERBS
+deploying = _loaded("worker_deploy")
+VERBS = deploying.VERBS | _loaded("worker_verbs").VERBS | _loaded("worker_books").VERBS | _loaded("worker_remote").VERBS
 
 
 def _requests() -> queue.SimpleQueue[dict[str, Any] | None]:
@@ -86,13 +86,13 @@ def _answer(request: dict[str, Any]) -> dict[str, Any]:
 
 
 def _explain(error: BaseException) -> dict[str, Any]:
-    tail = list(error.tail) if isinstance(error, verbs.DeployRefused) else []
+    tail = list(error.tail) if isinstance(error, deploying.DeployRefused) else []
     chain = list(_causes(error))
-    deploying = isinstance(error, verbs.DeployRefused)
+    refused = isinstance(error, deploying.DeployRefused)
     kind = next((kind for kind in map(_kind, chain) if kind), None)
-    said = (_said(one) for one in chain if not isinstance(one, verbs.DeployRefused))
+    said = (_said(one) for one in chain if not isinstance(one, deploying.DeployRefused))
     text = next(filter(None, said), repr(chain[-1])).splitlines()[0]
-    if deploying and kind in (None, "missing"):
+    if refused and kind in (None, "missing"):
         kind = "shared" if "shared" in text.lower() else "deploy"
     return {"kind": kind or "fault", "text": " ".join(text.split()), "tail": tail}
 

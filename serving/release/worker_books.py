@@ -1,4 +1,4 @@
-"""The worker's verb that asks for money: what fal's platform API tells the owner of an app about prices, machines and starts.
+"""The worker's verbs that ask fal's platform API: prices, machines and starts of an app, and what its owner called itself.
 
 Loaded by path into worker.py, as worker_verbs.py is: nothing of ours is imported here.
 """
@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 API_HOST = "api.fal.ai"
+PAGE = 100  # requests a page, the most that the API gives
 UNTOLD = (400, 403, 404)  # what an account may not read, or what is not known of an app: a figure that is missing, no fault
 
 
@@ -40,7 +41,24 @@ def books(owner: str, app: str, environment: str | None, since: float) -> dict[s
     }
 
 
-VERBS: dict[str, Callable[..., Any]] = {"books": books}
+def own_requests(owner: str, app: str, environment: str | None, since: float) -> list[str] | None:
+    """Ids of the requests that FAL_KEY's account made itself of an app since a moment (Unix seconds); None where untold.
+
+    GET /v1/models/requests/by-endpoint lists the caller's own requests, as /v1/serverless/... lists those of all callers.
+    """
+    from fal.sdk import construct_alias
+
+    query: dict[str, Any] = {"endpoint_id": f"{owner}/{construct_alias(app, environment)}", "start": _iso(since), "limit": PAGE}
+    found: list[str] = []
+    while (page := _asked("models/requests/by-endpoint", query, lambda body: body)) is not None:
+        found += [str(item["request_id"]) for item in page["items"]]
+        if not page.get("has_more") or not page.get("next_cursor"):
+            return found
+        query["cursor"] = page["next_cursor"]
+    return None
+
+
+VERBS: dict[str, Callable[..., Any]] = {"books": books, "own_requests": own_requests}
 
 
 def _asked(place: str, query: dict[str, Any], told: Callable[[Any], Any]) -> Any:

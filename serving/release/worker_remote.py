@@ -9,6 +9,7 @@ import hashlib
 import os
 import posixpath
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 QUEUE_ATTEMPTS = 3  # of one exchange; who asks comes back after a while
@@ -19,6 +20,11 @@ def file_size(path: str) -> int | None:
     """Bytes of a file below /data, None where there is none."""
     entries = _files()._ls(posixpath.dirname(path))
     return next((int(entry["size"]) for entry in entries if entry["name"] == path and entry["type"] == "file"), None)
+
+
+def folders(path: str) -> list[dict[str, Any]]:
+    """{"name", "bytes", "changed" (Unix seconds, None where it is not told)} of each folder in a folder of /data."""
+    return [{"name": posixpath.basename(entry["path"]), **_content(entry)} for entry in _listed(path) if not entry["is_file"]]
 
 
 def send_file(local: str, path: str) -> None:
@@ -94,6 +100,30 @@ def cancel(endpoint: str, request_id: str) -> None:
         response.raise_for_status()
 
 
+def _content(folder: dict[str, Any]) -> dict[str, Any]:
+    """Bytes and newest change of a folder and of all that is in it."""
+    inside = [_file(entry) if entry["is_file"] else _content(entry) for entry in _listed(folder["path"])]
+    changes = [_moment(folder["updated_time"]), *(one["changed"] for one in inside)]
+    return {"bytes": sum(one["bytes"] for one in inside), "changed": None if None in changes else max(changes)}
+
+
+def _file(entry: dict[str, Any]) -> dict[str, Any]:
+    return {"bytes": int(entry["size"]), "changed": _moment(entry["updated_time"])}
+
+
+def _listed(path: str) -> list[dict[str, Any]]:
+    """The entries of a folder; of one that is not there none."""
+    response = _files()._client.request("GET", f"/files/list/{path}")
+    return [] if response.status_code == 404 else response.raise_for_status().json()
+
+
+def _moment(told: Any) -> float | None:
+    try:
+        return datetime.fromisoformat(told).timestamp()
+    except (TypeError, ValueError):
+        return None
+
+
 def _files() -> Any:
     from fal.files import FalFileSystem
 
@@ -119,5 +149,5 @@ def _exchange(method: str, endpoint: str, request_id: str, action: str) -> Any:
 
 
 VERBS: dict[str, Callable[..., Any]] = {
-    verb.__name__: verb for verb in (file_size, send_file, fetch_file, remove_file, submit, look, answer, cancel)
+    verb.__name__: verb for verb in (file_size, folders, send_file, fetch_file, remove_file, submit, look, answer, cancel)
 }

@@ -9,14 +9,11 @@ import base64
 import functools
 import os
 import time
-from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-TAIL_LINES = 80  # a failed setup() is followed by half as many lines of a server that stops
 # The client's default of 10 attempts waits most of a minute for a platform that is not there.
 CLIENT_ATTEMPTS = 5
 FETCH_LIMIT = 64 * 1024 * 1024
@@ -38,38 +35,6 @@ def clock() -> float | None:
 
     said = _current_user().headers.get("date")
     return parsedate_to_datetime(said).timestamp() if said else None
-
-
-def deploy(app: str, environment: str | None, strategy: str, auth: str | None) -> dict[str, Any]:
-    """Deploy `[tool.fal.apps.<app>]` of the working directory and wait until its runner is healthy (rolling) or has failed.
-
-    auth: in place of the one in the toml.
-    """
-    from fal.api import SyncServerlessClient
-    from fal.api.deploy import execute_prepared_deployment, prepare_deployment
-
-    log = _deploy_log()
-    try:
-        client = SyncServerlessClient()
-        if environment is not None:
-            _ensure_environment(client, environment)
-        attach = True if strategy == "rolling" else None
-        prepared = prepare_deployment(client, app, environment_name=environment, attach_to_deployment=attach)
-        # For an app of a toml the SDK reads both from there only.
-        prepared.app_data = replace(prepared.app_data, deployment_strategy=strategy)
-        if auth is not None:
-            prepared.loaded = replace(prepared.loaded, app_auth=auth)
-        result = execute_prepared_deployment(prepared, result_handler=log, build_result_handler=log)
-    except Exception as error:
-        raise DeployRefused(tuple(log.tail)) from error
-    return {
-        "revision": result.revision,
-        "urls": {
-            name: _root(result.urls[kind]) for name, kind in (("playground", "playground"), ("run", "sync"), ("queue", "async"))
-        },
-        "auth_mode": result.auth_mode,
-        "log_url": result.log_url,
-    }
 
 
 def alias(app: str, environment: str | None) -> dict[str, Any] | None:
@@ -229,49 +194,13 @@ def fetch(url: str) -> str:
     return base64.b64encode(data).decode()
 
 
-class DeployRefused(Exception):
-    """A deploy that did not end well (the cause says why) with the last lines of its log."""
-
-    def __init__(self, tail: tuple[str, ...]) -> None:
-        super().__init__(tail)
-        self.tail = tail
-
-
 VERBS: dict[str, Callable[..., Any]] = {
     verb.__name__: verb
     for verb in (
-        *(whoami, clock, deploy, alias, apps, revisions, set_revision, set_auth, delete, delete_revision),
+        *(whoami, clock, alias, apps, revisions, set_revision, set_auth, delete, delete_revision),
         *(environments, delete_environment, secrets, requests, call, fetch),
     )
 }
-
-
-def _deploy_log() -> Any:
-    from fal.api import ResultHandler
-
-    class DeployLog(ResultHandler):  # type: ignore[misc]  # the SDK is untyped here
-        """Forwards the platform's log to stdout and remembers its end, the app's own lines before the builder's."""
-
-        def __init__(self) -> None:
-            self.lines: deque[tuple[bool, str]] = deque(maxlen=TAIL_LINES * 4)
-
-        def on_log(self, log: Any) -> None:
-            text = str(log.message).rstrip()
-            print(text, flush=True)
-            users = str(getattr(log.source, "name", log.source)).upper() == "USER"
-            self.lines.extend((users, line) for line in text.splitlines() if line.strip())
-
-        @property
-        def tail(self) -> list[str]:
-            own = [line for users, line in self.lines if users]
-            return (own or [line for _, line in self.lines])[-TAIL_LINES:]
-
-    return DeployLog()
-
-
-def _ensure_environment(client: Any, name: str) -> None:
-    if name not in {environment.name for environment in client.environments.list()}:
-        client.environments.create(name, description="lorasmith: releases under test before they go live")
 
 
 @contextmanager
@@ -339,12 +268,6 @@ def _seen(item: dict[str, Any]) -> dict[str, Any]:
         "units": None if units is None else float(units),
         "ended_at": datetime.fromisoformat(item["ended_at"]).timestamp(),
     }
-
-
-def _root(urls: dict[str, str]) -> str:
-    """URL of the app itself, from the URLs of its endpoints."""
-    path, url = min(urls.items(), key=lambda item: len(item[0]))
-    return url.removesuffix(path).rstrip("/")
 
 
 def _json_body(response: Any) -> Any:

@@ -15,7 +15,7 @@ from flows.home import home
 from flows.job import Job
 from flows.job_file import load_job
 from flows.snapshots import requirements_of, serving_code_now
-from flows.steps import SOURCE, dataset_of, evaluation_inputs
+from flows.step_inputs import SOURCE, dataset_of, evaluation_inputs
 from flows.store import Artefact, digest, file_digest, make
 from flows.targets import keep_job, registry_url
 from serving.release.registry import Registry

@@ -16,7 +16,7 @@ from flows.errors import GateRejected, JobError, LicenceBlocked, NotApproved
 from flows.gating import require_accepted
 from flows.job import Gate
 from flows.job_file import load_job
-from flows.listing_desk import desk
+from flows.listing_folder import desk
 from flows.targets import registry_url
 from serving.release.approvals import listed
 from serving.release.registry import Registry
@@ -222,6 +222,9 @@ def test_the_sheet_shows_what_a_person_needs(home: Path) -> None:
         "promote: 20 held-out pictures measured",
     ):
         assert evidence in text
+        assert evidence in sheet(row, paths=False)
+    assert row["evidence"]["licence"]["report"] in text
+    assert str(home) not in sheet(row, paths=False)
     assert json.loads(told("approvals", "show", row["id"], "--json")) == row
 
 

@@ -41,6 +41,7 @@ COMMANDS = [
     ["keys", "c2pa"],
     ["job", "schema"],
     ["job", "check"],
+    ["job", "params"],
     ["license", "check"],
     ["license", "report"],
     ["sandbox", "up"],

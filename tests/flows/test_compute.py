@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from flows.compute import failure, launch_trainer, new_events, show
-from flows.errors import StepFailed
+from flows.errors import StepFailed, StepKilled
 
 
 class Seen:
@@ -76,3 +76,4 @@ def test_the_last_event_is_the_reason(events: list[dict[str, object]], says: str
     found = failure(file, tmp_path / "log", 1)
     assert says in str(found)
     assert found.exit_code == code
+    assert isinstance(found, StepKilled) is (says == "said nothing")

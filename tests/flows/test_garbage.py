@@ -2,6 +2,8 @@
 
 import json
 import os
+import shutil
+import socket
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -10,11 +12,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flows import garbage
+from flows import garbage, home_garbage
 from flows.errors import JobError
 from flows.references import Stored, needed, stored
 from flows.store import Artefact, digest, make
@@ -130,7 +133,7 @@ def test_what_it_says_is_what_goes_to_the_byte(house: Path) -> None:
     assert {item.name for item in gone.items} == {item.name for item in found.items}
     assert before - size(house) == found.bytes
     assert not any(path.exists() for path in paths(found))
-    assert not list(house.rglob(f"{garbage.ASIDE}*"))
+    assert not list(house.rglob(f"{home_garbage.ASIDE}*"))
 
 
 def size(folder: Path) -> int:
@@ -178,7 +181,7 @@ def test_what_changed_since_it_was_shown_stays(house: Path) -> None:
 def test_what_a_killed_gc_left_is_found_again(house: Path) -> None:
     old = artefact(house, "dataset", {"of": "old"}, {"manifest.json": {}})
     folder = old.path.parent
-    os.replace(folder, folder.with_name(f"{garbage.ASIDE}{folder.name}"))
+    os.replace(folder, folder.with_name(f"{home_garbage.ASIDE}{folder.name}"))
     (item,) = shown().items
     assert item.kind == "half-made"
     garbage.removed(shown(), "sandbox")
@@ -195,6 +198,42 @@ def test_the_last_run_and_bases_that_are_waited_for_keep_theirs(house: Path) -> 
     (house / "runs" / "last.json").write_text(json.dumps(last))
     assert paths(shown()) == set()
     assert waited.path.exists()
+
+
+def booked(house: Path, name: str, *, old: bool = True, said: str | None = "line", **run: Any) -> tuple[Path, ...]:
+    """An entry of the book of runs and its lines; said None: there are none, run None: no entry."""
+    folder = house / "runs"
+    folder.mkdir(parents=True, exist_ok=True)
+    record, log = folder / f"{name}.json", folder / f"{name}.log"
+    if run:
+        record.write_text(json.dumps({"run": name, "begun_at": "2026-01-01T00:00:00+00:00", **run}))
+    if said is not None:
+        log.write_text(said)
+    there = tuple(path for path in (record, log) if path.exists())
+    for path in there if old else ():
+        os.utime(path, (LONG_AGO, LONG_AGO))
+    return there
+
+
+def test_runs_that_ended_long_ago_go_with_their_lines_and_those_that_could_go_on_stay(house: Path) -> None:
+    gone = [booked(house, state, state=state) for state in ("done", "failed", "interrupted")]
+    here: dict[str, Any] = {"host": socket.gethostname(), "pid": psutil.Process().pid, "started": psutil.Process().create_time()}
+    killed = here | {"started": here["started"] - 1000}
+    gone.append(booked(house, "killed", state="running", process=killed))
+    gone.append(booked(house, "unlogged", state="done", said=None))
+    gone.append(booked(house, "lines-alone"))
+    booked(house, "running", state="running", process=here)
+    booked(house, "elsewhere", state="running", process=killed | {"host": "another"})
+    booked(house, "waiting", state="waiting")
+    booked(house, "young", old=False, state="done")
+    booked(house, "last", state="done", said=None)
+    (house / "runs" / "last.json").write_text(json.dumps({"run": "last"}))
+    found = shown()
+    assert {item.kind for item in found.items} == {"run"}
+    assert paths(found) == {path for some in gone for path in some}
+    assert garbage.removed(found, "sandbox").items == found.items
+    left = {path.stem for path in (house / "runs").iterdir()}
+    assert left == {"running", "elsewhere", "waiting", "young", "last"}
 
 
 def test_sandbox_leftovers_go_and_those_of_its_revisions_stay(house: Path) -> None:
@@ -256,12 +295,12 @@ def test_a_removal_is_one_step_for_whoever_looks(house: Path, monkeypatch: pytes
     old = artefact(house, "dataset", {"of": "old"}, {"manifest.json": {}, "big": "x" * 100})
     found = shown()
     steps = list[bool]()
-    remove: Callable[..., None] = garbage.shutil.rmtree
+    remove: Callable[..., None] = shutil.rmtree
 
     def watched(path: Path, **named: Any) -> None:
         steps.append(old.path.parent.exists())
         remove(path, **named)
 
-    monkeypatch.setattr(garbage.shutil, "rmtree", watched)
+    monkeypatch.setattr(shutil, "rmtree", watched)
     garbage.removed(found, "sandbox")
     assert steps == [False]

@@ -13,21 +13,9 @@ from typer.testing import CliRunner
 
 from flows.cli.main import app
 from flows.errors import JobError
-from flows.listing_desk import (
-    MAIL,
-    changelog_of,
-    contents,
-    desk,
-    findings,
-    lay_out,
-    mark,
-    marks,
-    marks_of,
-    outdated,
-    render,
-    retire,
-    swap,
-)
+from flows.listing_desk import changelog_of, findings, lay_out, outdated, render, retire
+from flows.listing_folder import MAIL, contents, desk, swap
+from flows.listing_marks import mark, marks, marks_of
 from flows.rollback import keep_in_step
 from serving.listing.errors import DraftRefused, ListingError
 from serving.release.registry import Registry, sqlite_url

@@ -26,6 +26,7 @@ from flows.monitoring.papers import chain_end
 from flows.monitoring.prometheus import exposition, last, served
 from flows.monitoring.round import ask_platform, rounded
 from flows.monitoring.telling import Report, as_json, as_markdown, as_text
+from flows.own_calls import note
 from flows.records import write_json
 from flows.store import file_digest, make
 from flows.targets import keep_job, live_releases, registry_url
@@ -121,6 +122,38 @@ def test_a_look_counts_requests_by_how_they_ended_and_by_their_age(platform: San
     assert (look.health, look.serves, look.runners) == (200, None, 1)
 
 
+def test_our_own_calls_are_no_customer_s(platform: Sandbox) -> None:
+    seen(platform, {200: 30, 503: 10}, seconds=2.0)
+    note("sandbox", "toy", "503-0")
+    note("sandbox", "another", "503-1")
+    note("fal", "toy", "503-2")
+    platform.own = ["200-0", "200-1", "unseen"]
+    platform.accounts = Books(price_usd=0.04, unit="image")
+    report = round_now()
+    look = report.look
+    assert (look.day.requests, look.day.failed, look.day.own) == (37, 9, 3)
+    assert (look.day.units, look.day.own_units) == (30.0, 2.0)
+    assert look.window is not None
+    assert (look.window.requests, look.window.failed) == (37, 9)
+    assert look.money.revenue == pytest.approx(28 * 0.04)
+    assert "own calls 3" in as_text([report])
+    row = as_json(report)
+    assert 'lorasmith_own_requests_day{app="toy",target="sandbox"} 3.0' in exposition([row])
+    del row["day"]["own"]  # as a round kept it before they were counted
+    assert "lorasmith_own_requests_day{" not in exposition([row])
+
+
+def test_a_platform_that_does_not_tell_who_called_leaves_what_is_noted_here(platform: Sandbox) -> None:
+    def untold(number: int, verb: str, when: str) -> None:
+        if verb == "own_requests":
+            raise PlatformError("404")
+
+    seen(platform, {200: 5})
+    note("sandbox", "toy", "200-3")
+    platform.on_call = untold
+    assert (round_now().look.day.requests, round_now().look.day.own) == (4, 1)
+
+
 def test_what_the_platform_does_not_show_is_unknown_and_never_nought(platform: Sandbox) -> None:
     def hide(number: int, verb: str, when: str) -> None:
         if verb == "requests":
@@ -164,6 +197,7 @@ def test_revenue_is_exact_where_a_ledger_is_shown(
     ledger.record(Entry(**said, request_id="x", caller="somebody", ended_at=1.0))
     state.close()
     assert earned("sandbox", "toy", time.time() - 86_400) == (None if told is None else pytest.approx(told))
+    assert earned("sandbox", "toy", time.time() - 86_400, own=["x"]) is None, "paid by ourselves"
     assert earned("fal", "toy", 0.0) is None
 
 

@@ -8,8 +8,9 @@ import pytest
 from prefect.client.schemas.objects import FlowRun
 from prefect.states import Cancelled, Completed, Crashed, Failed, Running, Scheduled, State
 
-from flows.errors import StepFailed
-from flows.pool_training import CODE, LINE, PATIENCE, has_ended, hint, next_attempt, require_completed
+from flows.errors import StepFailed, StepKilled
+from flows.pool_training import CODE, LINE, PATIENCE, has_ended, hint, next_attempt, require_completed, though_killed, unended
+from flows.resuming import LIMIT
 
 
 def run(state: State, labels: dict[str, Any] | None = None) -> FlowRun:
@@ -64,6 +65,43 @@ NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 )
 def test_a_crash_is_not_the_end_at_once(state: State, ended: bool) -> None:
     assert has_ended(run(state), NOW) is ended
+
+
+def test_a_training_that_may_be_resumed_is_not_begun_beside_it() -> None:
+    """It stands behind one that goes on, and keeps a new one from being made until it is over."""
+    crashed, lost = run(Crashed(timestamp=NOW)), run(Crashed(timestamp=NOW - 2 * PATIENCE))
+    under_way, over = run(Running()), run(Completed())
+    assert unended([over, lost, crashed, under_way], NOW) == [under_way, crashed]
+    assert unended([over, lost, crashed], NOW + 2 * PATIENCE) == []
+
+
+@pytest.mark.parametrize(("kills", "holds"), [(0, True), (1, True), (LIMIT, True), (LIMIT + 1, False)])
+def test_a_trainer_that_is_killed_is_started_again_a_few_times(kills: int, holds: bool) -> None:
+    ends = iter([StepKilled("it said nothing", exit_code=1)] * kills + [None])
+
+    def step() -> str:
+        if (end := next(ends)) is not None:
+            raise end
+        return "an adapter"
+
+    if holds:
+        assert though_killed(step) == "an adapter"
+        return
+    with pytest.raises(StepKilled):
+        though_killed(step)
+    assert list(ends) == [None], "it was started once and LIMIT times again"
+
+
+def test_a_trainer_that_said_why_it_ended_is_not_started_again() -> None:
+    tries = []
+
+    def step() -> None:
+        tries.append("begun")
+        raise StepFailed("no room to write", exit_code=2)
+
+    with pytest.raises(StepFailed, match="no room"):
+        though_killed(step)
+    assert tries == ["begun"]
 
 
 def test_a_run_that_nobody_takes_says_what_takes_it() -> None:

@@ -13,7 +13,7 @@ import pytest
 import torch
 from safetensors.numpy import load_file
 
-from flows import remote_training, steps
+from flows import garbage, remote_training, steps
 from flows.cli.publish import ask_before_renting
 from flows.errors import JobError, StepFailed
 from flows.job import Job, Training
@@ -224,6 +224,42 @@ def test_what_the_trainer_refuses_over_there_comes_back_with_its_line_and_code(
     with pytest.raises(StepFailed, match=r"^the loss is no number: lower learning_rate$") as failed:
         steps.trained(*artefacts, {"refused": 1}, "sandbox")
     assert failed.value.exit_code == 2
+
+
+def test_gc_finds_what_trainings_left_over_there_and_takes_it_when_they_have_ended(
+    home: Path, artefacts: tuple[Job, Artefact, Artefact]
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(remote_training, "COMMAND", ("-c", "import sys; sys.exit(9)"))
+        with pytest.raises(StepFailed, match="the command was stopped"):
+            steps.trained(*artefacts, {"stopped": 1}, "sandbox")
+    key = digest({"stopped": 1})
+    folder = home / "sandbox" / "data" / "sandbox-owner" / "lorasmith" / "remote" / key[:32]
+    record = home / "remote" / f"sandbox-{key[:16]}.json"
+    other = folder.with_name("cd" * 16)
+    other.mkdir()
+    assert folder.is_dir()
+    control.down(home)  # its runners end, which else wait ten seconds for more
+    before = record.read_text()
+    record.write_text(before.replace('"stopped"', '"open"'))
+    assert not [one for one in found_by_gc().items if one.remote is not None and one.remote.kind == "folder"]
+    record.write_text(before)
+    found = found_by_gc()
+    kinds = {one.name: one.kind for one in found.items if one.remote is not None}
+    (app,) = {one["app"] for one in json.loads(before)["requests"]}
+    assert kinds == {key[:32]: "sandbox rented folder", app: "sandbox rented app"}
+    assert any("of no record here" in line and other.name in line for line in found.said)
+    gone = garbage.removed(found, "sandbox")
+    assert {one.name for one in gone.items} >= set(kinds)
+    assert not folder.exists()
+    assert other.is_dir()
+    assert record.is_file()
+    assert record.stem in {one.name for one in found_by_gc().items if one.kind == "training record"}
+
+
+def found_by_gc() -> garbage.Found:
+    """By a gc for which everything is old."""
+    return garbage.found("sandbox", age=0.0, keep=0, platform=True)
 
 
 def test_a_gated_base_needs_a_token_in_the_account_of_which_only_the_name_is_read(

@@ -30,3 +30,8 @@ def run(*, ago: float, crashes: int = 1, stuck: bool = False) -> Ended:
 )
 def test_a_run_goes_on(seen: Ended, goes_on: bool) -> None:
     assert bool(may_go_on([seen], NOW)) is goes_on
+
+
+def test_a_run_whose_process_lives_is_left_to_its_worker() -> None:
+    assert may_go_on([run(ago=1)], NOW, held={str(UUID(int=1))}) == []
+    assert may_go_on([run(ago=1)], NOW, held={str(UUID(int=2))}) == [run(ago=1)]

@@ -84,6 +84,15 @@ def test_a_run_that_is_suspended_waits() -> None:
     assert failed(Pause())["state"] == "waiting"
 
 
+def test_a_run_that_prefect_ended_is_no_fault_of_its_own() -> None:
+    from prefect._internal.concurrency.cancellation import CancelledError
+    from prefect.exceptions import TerminationSignal
+
+    for error in (TerminationSignal(signal.SIGTERM), CancelledError()):
+        found = failed(error)
+        assert (found["state"], found["line"]) == ("killed", run_book.ENDED_FROM_OUTSIDE)
+
+
 def test_a_run_that_was_killed_is_told_from_one_that_runs(home: Path) -> None:
     child = subprocess.Popen([sys.executable, "-c", SLEEPER], stdout=subprocess.PIPE, cwd=ROOT)
     assert child.stdout

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.steps import base_digest
+from flows.step_inputs import base_digest
 
 DECIDING = (
     "model_index.json",

@@ -3,9 +3,14 @@
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+import httpx
 import pytest
+
+from flows.turns import given_back
 
 ROOT = Path(__file__).resolve().parents[2]
 SERVER = """
@@ -53,3 +58,18 @@ def log(tmp_path: Path) -> list[list[str]]:
 def test_one_run_is_let_in_and_when_it_is_killed_the_next(log: list[list[str]]) -> None:
     first, second = (run for word, run in log if word == "in")
     assert log == [["in", first], ["waits", second], ["dies", first], ["in", second]]
+
+
+def test_a_turn_that_no_server_takes_back_does_not_fail_the_deploy() -> None:
+    """It asks a port where nobody is, as a slot's end does while the server is away."""
+
+    @contextmanager
+    def slot() -> Iterator[None]:
+        yield
+        httpx.post("http://127.0.0.1:9/api/v2/concurrency_limits/decrement-with-lease", trust_env=False)
+
+    turn, said = ExitStack(), list[str]()
+    turn.enter_context(slot())
+    given_back(turn, said.append)
+    assert len(said) == 1
+    assert "ends with its lease" in said[0]

@@ -1,136 +1,112 @@
-"""What Prefect itself does where `lorasmith server up` and `worker up` do otherwise: python -m tests.operations.bare [NAME...]
+"""What Prefect itself does where lorasmith does otherwise: python -m tests.operations.bare [--write | --words] [NAME...]
 
-A line for each trap, on a server and workers as `prefect server start` and `prefect worker start` start them, with Prefect's own
-settings. The answers are in docs/operations.md; this says whether they are still needed.
+Prints the table of docs/prefect-traps.md, a row for each trap as it is measured, or puts what was measured into the page. All of
+them take about fifteen minutes. The server and the workers have Prefect's own settings.
 """
 
 import argparse
-import json
 import os
 import signal
 import sys
 import tempfile
-import time
-from collections.abc import Callable
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
-from uuid import UUID
 
-from prefect import get_client
-from prefect.states import Cancelling
+import httpx
 
-from tests.operations.prefect import ROOT, Prefect, until
-from tests.operations.stack import TOYS, is_alive, marked, notes, process_of
+from tests.operations import bare_cache, bare_server
+from tests.operations.prefect import ROOT, Prefect
+from tests.operations.stack import TOYS
+from tests.operations.traps import TRAPS, Trap
 
+PAGE = ROOT / "docs" / "prefect-traps.md"
+COMMAND, NOTHING, UNKNOWN = "python -m tests.operations.bare", "nothing to start", "not measured"
+BEGIN, END = f"<!-- made by {COMMAND} --write -->\n", "<!-- end -->"
+HEAD = "| trap | Prefect {version} | answer | where | test |\n|---|---|---|---|---|\n"
 OWN = {
     "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.memory",
     "PREFECT_RUNNER_CRASH_ON_CANCELLATION_FAILURE": "false",
     "PREFECT_RUNNER_POLL_FREQUENCY": "10",
 }
-OUTAGE_SECONDS = 45.0
-WAIT_SECONDS = 60.0
+FORMS = bare_cache.FORMS | bare_server.FORMS
 
 
-def stop(server: Prefect, folder: Path) -> str:
-    """Traps 6 and 7: SIGTERM to a worker with a run, in a pool that takes one."""
-    server("work-pool", "set-concurrency-limit", "cpu", "1")
-    worker = server.start_worker("cpu")
-    first, second = (folder / name for name in ("first", "second"))
-    for each in (first, second):
-        each.mkdir()
-    run = start(server, "patient/patient", first)
-    until(lambda: notes(first) == ["begun"], 90, "the run did not begin")
-    engine = process_of(first)
-    worker.send_signal(signal.SIGTERM)
-    worker.wait(60)
-    start(server, "patient/patient", second)
-    server.start_worker("cpu", "another")
-    time.sleep(WAIT_SECONDS)
-    alive = "alive" if is_alive(engine) else "gone"
-    begun = "began" if notes(second) else "did not begin"
-    return f"its process is {alive}, the run is {state(server, run)}; {WAIT_SECONDS:.0f} s later the next run of the pool {begun}"
+def row(trap: Trap, found: str) -> str:
+    where = ", ".join(file.removeprefix("flows/") for file in trap.where)
+    return f"| {trap.number}: {trap.what} | {found} | {trap.answer} | {where} | {Path(trap.file).name}: {trap.test} |\n"
 
 
-def outage(server: Prefect, folder: Path) -> str:
-    """Trap 11: cancelled after the server was away."""
-    server.start_worker("gpu")
-    mark, run = f"MARK-{folder.name}", start(server, "training/training", folder)
-    until(lambda: len(marked(mark)) == 4, 90, "the training did not begin")
-    server.kill(server.server)
-    time.sleep(OUTAGE_SECONDS)
-    server.start_server()
-    time.sleep(5)
-    with server.client_settings(), get_client(sync_client=True) as client:
-        client.set_flow_run_state(run, Cancelling())
-    begun = time.monotonic()
-    while marked(mark) and time.monotonic() - begun < WAIT_SECONDS:
-        time.sleep(0.2)
-    took = f"gone after {time.monotonic() - begun:.0f} s" if not marked(mark) else f"still there after {WAIT_SECONDS:.0f} s"
-    return f"cancelled after an outage of {OUTAGE_SECONDS:.0f} s: the training is {took}, the run is {state(server, run)}"
+def shown() -> dict[str, str]:
+    """What the page has of each form."""
+    rows = [line.split(" | ") for line in table().splitlines()[2:]]
+    by_number = {cells[0].removeprefix("| ").partition(":")[0]: cells[1] for cells in rows}
+    return {trap.form: by_number[trap.number] for trap in TRAPS if trap.form and trap.number in by_number}
 
 
-def moved(server: Prefect, _: Path) -> str:
-    """Trap 13: one deployment by its name, where a default pool is set."""
-    content = TOYS.read_text().replace('toy_flows.py:patient", tags', 'toy_flows.py:patient", concurency_limit: 1, tags', 1)
-    file = server.folder / "typo.yaml"
-    file.write_text(content)
-    with_default = {**server.environment, "PREFECT_DEFAULT_WORK_POOL_NAME": "gpu"}
-    server.environment, before = with_default, server.environment
-    said = server("--no-prompt", "deploy", "-n", "patient", "--prefect-file", str(file))
-    server.environment = before
-    found = json.loads(server("deployment", "inspect", "patient/patient", "-o", "json"))
-    warned = "is told" if "concurency" in said else "is dropped in silence"
-    return f"an unknown key {warned}; `deploy -n` of a deployment of pool cpu went to {found['work_pool_name']}"
+def table() -> str:
+    return PAGE.read_text().partition(BEGIN)[2].partition(END)[0]
 
 
-def lease(server: Prefect, folder: Path) -> str:
-    """Trap 9: leases in memory, and the server is killed."""
-    server("gcl", "create", "toy-slot", "--limit", "1")
-    server.start_worker("cpu")
-    run = start(server, "holding/holding", folder)
-    until(lambda: notes(folder) == ["held"], 90, "the run did not begin")
-    server.kill(server.server)
-    server.start_server()
-    holder, begun = process_of(folder), time.monotonic()
-    while is_alive(holder) and time.monotonic() - begun < 330:
-        time.sleep(1)
-    end = f"killed after {time.monotonic() - begun:.0f} s" if not is_alive(holder) else "alive after 330 s"
-    slots = json.loads(server("gcl", "inspect", "toy-slot", "-o", "json"))["active_slots"]
-    return f"the holder was {end}, the run is {state(server, run)}, slots still taken: {slots}"
+def put(found: Mapping[str, str]) -> None:
+    """Put the table into the page; what was not measured now stays as it is there."""
+    known = {**shown(), **found}
+    rows = [row(trap, known.get(trap.form, UNKNOWN) if trap.form else NOTHING) for trap in TRAPS]
+    before, _, rest = PAGE.read_text().partition(BEGIN)
+    PAGE.write_text(f"{before}{BEGIN}{HEAD.format(version=version('prefect'))}{''.join(rows)}{END}{rest.partition(END)[2]}")
 
 
-def start(server: Prefect, deployment: str, folder: Path) -> UUID:
-    with server.client_settings(), get_client(sync_client=True) as client:
-        found = client.read_deployment_by_name(deployment)
-        run: UUID = client.create_flow_run_from_deployment(found.id, parameters={"folder": str(folder)}).id
-    return run
+@contextmanager
+def served() -> Iterator[Prefect]:
+    with tempfile.TemporaryDirectory(prefix="lorasmith-bare-", ignore_cleanup_errors=True) as folder:
+        kept = {each: os.environ[each] for each in ("PATH", "HOME", "LANG", "TMPDIR") if each in os.environ}
+        server = Prefect(Path(folder), kept | {"OMP_NUM_THREADS": "1"}, workers=(), file=TOYS, extra=OWN)
+        try:
+            yield server
+        finally:
+            server.end()
 
 
-def state(server: Prefect, run: UUID) -> str:
-    with server.client_settings(), get_client(sync_client=True) as client:
-        found = client.read_flow_run(run).state
-    return found.name or found.type.value if found else "unknown"
-
-
-FORMS: dict[str, Callable[[Prefect, Path], str]] = {each.__name__: each for each in (stop, moved, outage, lease)}
+def measured(server: Prefect, name: str) -> str:
+    """What a form finds, on a server with no workers but its own."""
+    place = server.folder / f"toy-{name}"
+    place.mkdir()
+    try:
+        return str(FORMS[name](server, place))
+    finally:
+        (place / "go").touch()
+        for process in server.processes:
+            if process is not server.server and process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait(20)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", default=list(FORMS), metavar="NAME", help=", ".join(FORMS))
-    print(f"Prefect {version('prefect')}", flush=True)
-    for name in parser.parse_args().names:
-        with tempfile.TemporaryDirectory(prefix="lorasmith-bare-") as folder:
-            kept = {each: os.environ[each] for each in ("PATH", "HOME", "LANG", "TMPDIR") if each in os.environ}
-            server = Prefect(Path(folder), kept | {"OMP_NUM_THREADS": "1"}, workers=(), file=TOYS, extra=OWN)
-            place = Path(folder) / f"toy-{name}"
-            place.mkdir()
+    parser.add_argument("--write", action="store_true", help="into docs/prefect-traps.md")
+    parser.add_argument(
+        "--words", action="store_true", help="put the words of traps.py into the page, with what it says was measured"
+    )
+    asked = parser.parse_args()
+    if asked.words:
+        put({})
+        return 0
+    traps = {trap.form: trap for trap in TRAPS}
+    print(HEAD.format(version=version("prefect")), end="", flush=True)
+
+    bad = 0
+    with served() as server:
+        for name in asked.names:
             try:
-                print(f"{name:<8} {FORMS[name](server, place)}", flush=True)
-            finally:
-                (place / "go").touch()
-                server.end()
-    return 0
+                found = measured(server, name)
+            except (AssertionError, OSError, httpx.HTTPError) as fault:
+                bad, found = bad + 1, f"FAILED: {fault}"
+            print(row(traps[name], found), end="", flush=True)
+            if asked.write and not found.startswith("FAILED"):
+                put({name: found})
+    return 1 if bad else 0
 
 
 if __name__ == "__main__":

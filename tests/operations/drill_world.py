@@ -86,10 +86,10 @@ def hook_folder() -> str:
 
 def use(world: Path, platform: Any = None) -> None:
     """Flows of this process deploy to the file in this world, and have checkpoints often."""
-    from flows import adapter_steps, listing_steps, steps
+    from flows import adapter_steps, listing_steps, step_inputs, steps
 
     rooms: tuple[Any, ...] = (steps, listing_steps, adapter_steps)
-    write = with_checkpoints(steps.write_config)
+    write = with_checkpoints(step_inputs.write_config)
     for room in rooms:
         room.open_platform = lambda target: nullcontext(platform or Sandbox(world / "platform.json"))
         room.write_config = write

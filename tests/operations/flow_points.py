@@ -8,21 +8,27 @@ import hashlib
 import json
 import os
 import shutil
+import sqlite3
+import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from flows.cli import server as prefect_server
-from tests.failpoints.driver import Forks, Outcome, forks
+from tests.failpoints.driver import Forks, Outcome, forks, said
 from tests.failpoints.effects import Point, points
 from tests.operations import drill_world
 from tests.operations.hook.sitecustomize import STRIKE
+from tests.operations.prefect import until
 from tests.operations.publish_drill import Publish
 
 NAME = "tests.operations.publish_drill:Publish"
 TRAINING, GATE = "step: adapter of", "step: gate adapter"
+PACKAGES, ROOM = "step: package app", "make room on the disk"
 LIMIT_SECONDS = 600.0
+LOCKED_SECONDS, QUICK_LOCKED_SECONDS = 90.0, 4.0
 CHECKPOINT = "*/step-*.safetensors"
 Where = tuple[str, str]  # name of an effect, and before or after it
 Tell = Callable[[str], None]
@@ -30,17 +36,20 @@ Tell = Callable[[str], None]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Blow:
-    """A SIGKILL from inside of the training: at which file, and for whom."""
+    """From inside of the training: at which file a SIGKILL, and for whom; or a disk that is full from then on."""
 
     file: str
     when: str
-    kill: tuple[str, ...]
+    kill: tuple[str, ...] = ()
+    full: bool = False
 
 
+FULL = "nobody: the disk is full within a checkpoint"
 BLOWS = {
     "the trainer alone, after a checkpoint": Blow(file=CHECKPOINT, when="after", kill=("trainer",)),
     "the trainer alone, as it writes a checkpoint": Blow(file=CHECKPOINT, when="before", kill=("trainer",)),
     "accelerate's launcher alone": Blow(file=CHECKPOINT, when="after", kill=("launcher",)),
+    FULL: Blow(file=CHECKPOINT, when="after", full=True),
     "the reaper alone": Blow(file=CHECKPOINT, when="after", kill=("reaper",)),
     "the flow alone, after a checkpoint": Blow(file=CHECKPOINT, when="after", kill=("flow",)),
     "reaper and flow": Blow(file=CHECKPOINT, when="after", kill=("reaper", "flow")),
@@ -48,7 +57,7 @@ BLOWS = {
     "the trainer alone, as it exports": Blow(file="*/content/adapter.safetensors", when="before", kill=("trainer",)),
     "all of them, as the evaluation is written": Blow(file="*/content/evaluation.json", when="before", kill=("machine", "flow")),
 }
-QUICK_BLOWS = ("the reaper alone", "all of them, as a checkpoint is written")
+QUICK_BLOWS = (FULL, "the reaper alone", "all of them, as a checkpoint is written")
 QUICK_EARLY: tuple[Where, ...] = (("file: store dataset", "after"),)
 QUICK_LATE: tuple[Where, ...] = (
     ("file: store package", "before"),
@@ -84,6 +93,7 @@ class Drill:
     def __init__(self, server: Forks, folder: Path, tell: Tell = lambda line: None) -> None:
         self.server, self.tell = server, tell
         self.world, self.log, self.base = folder / "world", folder / "effects", folder / "base"
+        self.prefect = folder / "prefect-home" / "prefect" / "prefect.db"
         self.straight: str | None = None
         self.faults: list[str] = []
         server.ended(NAME, "prepare", self.world, self.log)
@@ -149,16 +159,31 @@ class Drill:
         return Publish().struck(self.world), "the next run goes on"
 
     def struck(self, blow: Blow) -> tuple[str, str]:
-        order = {"file": blow.file, "when": blow.when, "kill": blow.kill}
+        order = {"file": blow.file, "when": blow.when, "kill": blow.kill, "full": blow.full}
         (self.world / STRIKE).write_text(json.dumps(order))
         if "flow" in blow.kill:
             self.server.killed(NAME, self.world, self.log, ("never", "before"))
         else:
             self.server.failed(NAME, self.world, self.log)
         assert not (self.world / STRIKE).exists(), "nobody was struck"
+        assert not blow.full or ROOM in said(self.log), said(self.log)
         steps = drill_world.checkpoints(self.world)
         assert steps == sorted(set(steps)), f"steps were trained again: {steps}"
         return Publish().struck(self.world), "the next run goes on"
+
+    def locked(self, seconds: float) -> Outcome:
+        """From the gate to the end, while another holds Prefect's database for a while; it is Prefect that has to wait."""
+
+        def do() -> tuple[str, str]:
+            self.restore()
+            self.log.unlink(missing_ok=True)
+            with ThreadPoolExecutor(1) as others:
+                held = others.submit(hold, self.prefect, self.log, seconds)
+                self.server.ended(NAME, "run", self.world, self.log)
+                assert held.done(), "the publish ended before the database was free again: nothing of it had to wait"
+                return held.result(), Publish().ended(self.world)
+
+        return self.told(f"nobody: Prefect's database is locked for {seconds:.0f} s", "", do)
 
     def keep_base(self) -> None:
         shutil.rmtree(self.base, ignore_errors=True)
@@ -168,6 +193,16 @@ class Drill:
         """At the same path, since a training's configuration names it."""
         shutil.rmtree(self.world)
         shutil.copytree(self.base, self.world, symlinks=True)
+
+
+def hold(database: Path, log: Path, seconds: float) -> str:
+    """Lock a database against all others from the moment on when a publish packages; what it was doing then."""
+    until(lambda: log.exists() and PACKAGES in log.read_text(), LIMIT_SECONDS / 2, f"{log}: no {PACKAGES}")
+    with closing(sqlite3.connect(database, isolation_level=None, timeout=60)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        time.sleep(seconds)
+        other.execute("COMMIT")
+    return "adapter and bundle"
 
 
 def adapter_of(world: Path) -> str:
@@ -185,9 +220,9 @@ def is_worth(point: Point) -> bool:
 
 def quick(drill: Drill) -> list[Outcome]:
     """A few points of each kind, in about a minute."""
-    return drill.early(QUICK_EARLY, QUICK_BLOWS) + drill.late(QUICK_LATE)
+    return drill.early(QUICK_EARLY, QUICK_BLOWS) + drill.late(QUICK_LATE) + [drill.locked(QUICK_LOCKED_SECONDS)]
 
 
 def whole(drill: Drill) -> list[Outcome]:
     early, late = drill.clean()
-    return drill.early(early, tuple(BLOWS)) + drill.late(late)
+    return drill.early(early, tuple(BLOWS)) + drill.late(late) + [drill.locked(LOCKED_SECONDS)]

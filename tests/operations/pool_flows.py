@@ -8,7 +8,7 @@ from pathlib import Path
 
 from prefect import flow
 
-from flows import steps
+from flows import step_inputs
 from flows.adapter_steps import adapter_inputs
 from flows.compute import GRACE_SECONDS
 from flows.errors import GateRejected, StepFailed
@@ -43,7 +43,7 @@ def train(job: Job, licences: str, dataset: str, target: str) -> None:
     with fault_told():
         inputs = adapter_inputs(job, kept("dataset", dataset), kept("verdict", licences))
         adapter = make(home(), "adapter", inputs, lambda out: trained(job, out))
-        make(home(), "bundle", steps.evaluation_inputs(job, adapter.key, {}), lambda out: None)
+        make(home(), "bundle", step_inputs.evaluation_inputs(job, adapter.key, {}), lambda out: None)
 
 
 def trained(job: Job, out: Path) -> None:

@@ -45,6 +45,21 @@ def until(true: Callable[[], bool], seconds: float, otherwise: str | Callable[[]
         time.sleep(pause)
 
 
+def begun(command: Sequence[str], *, log: Path, env: Mapping[str, str]) -> "subprocess.Popen[bytes]":
+    """A command that goes on, in a session of its own; what it says is added to `log`."""
+    with log.open("ab") as output:
+        return subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd=ROOT, env=dict(env), start_new_session=True
+        )
+
+
+def done(command: Sequence[str], *, env: Mapping[str, str], code: int, seconds: float) -> tuple[str, str]:
+    """What a command said on both streams; fails where it ends with another code."""
+    ended = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=dict(env), timeout=seconds, check=False)
+    assert ended.returncode == code, ended.stdout[-3000:] + ended.stderr[-3000:]
+    return ended.stdout, ended.stderr
+
+
 class Prefect:
     """A server with both pools and all deployments, and a worker for each of `workers`. prefect("flow-run", "ls") is its CLI.
 
@@ -65,11 +80,15 @@ class Prefect:
         self.url = orchestrator.address(self.port)
         self.environment = orchestrator.environment(base, folder, self.port) | dict(extra or {})
         self.processes: list[subprocess.Popen[bytes]] = []
-        self.server = self.start_server()
-        for pool in orchestrator.POOLS:
-            self("work-pool", "create", pool, "--type", "process")
-        self("--no-prompt", "deploy", "--all", *(("--prefect-file", str(file)) if file else ()))
-        self.workers = {pool: self.start_worker(pool) for pool in workers}
+        try:
+            self.server = self.start_server()
+            for pool in orchestrator.POOLS:
+                self("work-pool", "create", pool, "--type", "process")
+            self("--no-prompt", "deploy", "--all", *(("--prefect-file", str(file)) if file else ()))
+            self.workers = {pool: self.start_worker(pool) for pool in workers}
+        except BaseException:
+            self.end()  # whoever makes one has nothing yet to end it by
+            raise
 
     def start_server(self) -> "subprocess.Popen[bytes]":
         """On the same port again, where one was killed."""
@@ -82,31 +101,13 @@ class Prefect:
 
     def start(self, *arguments: str) -> "subprocess.Popen[bytes]":
         """A Prefect command that goes on, in a session of its own; its output is in folder/<first word>.log."""
-        with (self.folder / f"{arguments[0]}.log").open("ab") as log:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "prefect", *arguments],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                cwd=ROOT,
-                env=self.environment,
-                start_new_session=True,
-            )
-        self.processes.append(process)
-        return process
+        log = self.folder / f"{arguments[0]}.log"
+        self.processes.append(begun([sys.executable, "-m", "prefect", *arguments], log=log, env=self.environment))
+        return self.processes[-1]
 
     def __call__(self, *arguments: str, code: int = 0) -> str:
-        result = subprocess.run(
-            [sys.executable, "-m", "prefect", *arguments],
-            capture_output=True,
-            text=True,
-            cwd=ROOT,
-            env=self.environment,
-            timeout=400,
-            check=False,
-        )
-        assert result.returncode == code, result.stdout[-3000:] + result.stderr[-3000:]
-        return result.stdout if code == 0 else result.stdout + result.stderr
+        said, errors = done([sys.executable, "-m", "prefect", *arguments], env=self.environment, code=code, seconds=400)
+        return said if code == 0 else said + errors
 
     def kill(self, process: "subprocess.Popen[bytes]", number: int = signal.SIGKILL) -> None:
         """A signal to this process alone, and its end."""

@@ -6,26 +6,37 @@ worker up`. Nobody asks for the run again: what was started again by hand is nam
 
 import json
 import os
+import subprocess
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import httpx
+
+from flows import server_state
 from flows.job_file import load_job
 from tests.failpoints.driver import Outcome
 from tests.failpoints.effects import Point
 from tests.operations import drill_world as drill
 from tests.operations.flow_points import CHECKPOINT, Blow
-from tests.operations.hook.sitecustomize import STRIKE
+from tests.operations.hook.sitecustomize import STRIKE, STRUCK
 from tests.operations.prefect import ROOT, until
 from tests.operations.publish_drill import Publish
 from tests.operations.stack import Stack
 
 FILE = ROOT / "tests" / "operations" / "drilled_flows.yaml"
 DEPLOYMENT = "publish/publish"
-STRUCK_SECONDS, END_SECONDS = 300.0, 900.0
+STRUCK_SECONDS, END_SECONDS = 900.0, 1800.0  # on a machine that has other work to do
 SILENCE_SECONDS = 150.0  # the automation crash-stillborn and the heartbeat rule have spoken by then
 PLATFORM = "platform.json"  # the first change of it is of a deploy that has its turn
+AWAY = (
+    OSError,
+    RuntimeError,
+    ValueError,
+    httpx.HTTPError,
+)  # how a server that does not answer is told, or a state file that is not there
 Tell = Callable[[str], None]
 
 
@@ -76,6 +87,15 @@ class Machine:
             for pool in ("gpu", "cpu"):
                 self.stack.worker(pool)
 
+    def again(self, *what: str) -> None:
+        """What was killed, once it is gone."""
+        if "server" in what:
+            until(lambda: server_state.keeper(self.stack.home) is None, 60, self.stack.said)
+        if "workers" in what:
+            for keeper in self.stack.workers.values():
+                keeper.wait(60)
+        self.up(*what)
+
     def start_worker(self, pool: str, name: str) -> None:
         """One more of a pool; returns when it takes runs."""
         log = self.world / "home" / "logs" / f"worker-{name}.log"
@@ -99,21 +119,44 @@ def environment(world: Path) -> dict[str, str]:
 
 
 def drilled(
-    folder: Path, faults: list[str], *, quick: bool = False, only: str = "", tell: Tell = lambda line: None
+    folder: Path,
+    faults: list[str],
+    *,
+    quick: bool = False,
+    only: str = "",
+    jobs: int = 1,
+    kept: Path | None = None,
+    tell: Tell = lambda line: None,
 ) -> list[Outcome]:
-    """Every kill in a world of its own."""
-    chosen = {name: kill for name, kill in KILLS.items() if only in name and (not quick or name in QUICK)}
-    found = []
-    for number, (name, kill) in enumerate(chosen.items()):
+    """Every kill in a world of its own, `jobs` of them at the same moment.
+
+    kept: a file where what was found is kept, a line each, for a drill that is interrupted: the next one does not kill them again.
+    """
+    known = {line["killed"]: line for line in map(json.loads, kept.read_text().splitlines())} if kept and kept.exists() else {}
+
+    def outcome(number: int, name: str) -> Outcome:
         try:
-            struck, ended = killed(folder / str(number), kill)
-        except AssertionError as error:
+            if name in known:
+                struck, ended = known[name]["struck"], known[name]["ended"]
+            else:
+                struck, ended = killed(folder / str(number), KILLS[name])
+                keep(kept, killed=name, struck=struck, ended=ended)
+        except (AssertionError, OSError, RuntimeError, ValueError, httpx.HTTPError, subprocess.SubprocessError) as error:
             struck, ended = "", "not mended"
-            faults.append(f"killed {name}: {error}")
+            faults.append(f"killed {name}: {type(error).__name__}: {error}")
             tell(faults[-1])
         tell(f"{name}: {struck}; {ended}")
-        found.append(Outcome(point=Point(number, name, ""), struck=struck, ended=ended))  # type: ignore[arg-type]
-    return found
+        return Outcome(point=Point(number, name, ""), struck=struck, ended=ended)  # type: ignore[arg-type]
+
+    chosen = [name for name in KILLS if only in name and (not quick or name in QUICK)]
+    with ThreadPoolExecutor(jobs) as pool:
+        return list(pool.map(outcome, range(len(chosen)), chosen))
+
+
+def keep(file: Path | None, **line: str) -> None:
+    if file:
+        with file.open("a") as log:
+            log.write(json.dumps(line) + "\n")
 
 
 def killed(world: Path, kill: Kill) -> tuple[str, str]:
@@ -125,11 +168,11 @@ def killed(world: Path, kill: Kill) -> tuple[str, str]:
         order = {"file": kill.blow.file, "when": kill.blow.when, "kill": kill.blow.kill}
         (world / STRIKE).write_text(json.dumps(order))
         run = machine.publish()
-        until(lambda: not (world / STRIKE).exists(), STRUCK_SECONDS, lambda: f"nobody was struck: {said(machine, run)}")
+        until(lambda: (world / STRUCK).exists(), STRUCK_SECONDS, lambda: f"nobody was struck: {said(machine)}")
         found = told(world)
-        machine.up(*kill.again)
-        until(lambda: ended(machine, run), END_SECONDS, lambda: f"it did not end: {said(machine, run)}", pause=1.0)
-        assert machine.stack.states(run)[-1] == "Completed", said(machine, run)
+        machine.again(*kill.again)
+        until(lambda: ended(machine, run), END_SECONDS, lambda: f"it did not end: {said(machine)}", pause=1.0)
+        assert machine.stack.states(run)[-1] == "Completed", said(machine)
         require_slots_free(machine)
     finally:
         machine.stack.end()
@@ -140,17 +183,27 @@ def ended(machine: Machine, run: Any) -> bool:
     """Whether it is over: a crash is resumed. A server that is away is asked again."""
     try:
         return machine.stack.states(run)[-1] in ("Completed", "Failed", "Cancelled")
-    except (OSError, RuntimeError, ValueError):
+    except AWAY:
         return False
 
 
-def said(machine: Machine, run: Any) -> str:
+def said(machine: Machine) -> str:
     logs = sorted((machine.world / "home" / "logs").glob("*.log"))
     tails = "\n".join(f"{log.name}: {log.read_text(errors='replace')[-600:]}" for log in logs)
     try:
-        return f"{machine.stack.states(run)}\n{tails}"
-    except (OSError, RuntimeError, ValueError) as error:
+        return f"{histories(machine)}\n{tails}"
+    except AWAY as error:
         return f"no server ({error})\n{tails}"
+
+
+def histories(machine: Machine) -> str:
+    """Every run with all its states: when, what, why."""
+    with machine.stack.client() as client:
+        return "\n".join(
+            f"{run.name}: {state.timestamp:%H:%M:%S} {state.name} {state.message or ''}"
+            for run in client.read_flow_runs()
+            for state in client.read_flow_run_states(run.id)
+        )
 
 
 def told(world: Path) -> str:
@@ -163,13 +216,16 @@ def told(world: Path) -> str:
 
 def require_slots_free(machine: Machine) -> None:
     """No run holds a place of a pool any more, at the latest when silence has told of the dead (SILENCE_SECONDS)."""
-    with machine.stack.client() as client:
 
-        def holders() -> list[str]:
-            runs = client.read_flow_runs()
-            return [f"{run.name} ({run.state.name})" for run in runs if run.state and not ended_or_waits(run.state)]
+    def holders() -> list[str]:
+        try:
+            with machine.stack.client() as client:
+                runs = client.read_flow_runs()
+        except AWAY as error:
+            return [f"unknown: {error}"]
+        return [f"{run.name} ({run.state.name})" for run in runs if run.state and not ended_or_waits(run.state)]
 
-        until(lambda: not holders(), SILENCE_SECONDS, lambda: f"still hold their places: {holders()}", pause=2.0)
+    until(lambda: not holders(), SILENCE_SECONDS, lambda: f"still hold their places: {holders()}\n{said(machine)}", pause=2.0)
 
 
 def ended_or_waits(state: Any) -> bool:

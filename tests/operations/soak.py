@@ -8,7 +8,8 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from uuid import UUID
 
@@ -17,6 +18,7 @@ import psutil
 from tests.operations.prefect import until
 from tests.operations.stack import Stack, is_alive, marked, notes, process_of
 
+ABSENCE_SECONDS = 150.0  # a run gives up after 75
 OUTAGE_SECONDS = 45.0  # Prefect's watch for cancellations gives up after 25
 LATE_SECONDS = 90.0
 LEASE_SECONDS = 330.0  # a lease in memory killed its holder after 225
@@ -45,15 +47,41 @@ def outage(stack: Stack, folder: Path) -> str:
 
 
 def away(stack: Stack, seconds: float) -> None:
+    """No server for so long."""
+    with server_away(stack):
+        time.sleep(seconds)
+
+
+@contextmanager
+def server_away(stack: Stack) -> Iterator[None]:
     """The server is killed, and its keeper, which would start it again at once, sleeps for a while."""
     keeper = psutil.Process(stack.state()["pid"])
     keeper.suspend()
     for process in reversed(keeper.children(recursive=True)):
         process.kill()
-    time.sleep(seconds)
-    keeper.resume()
+    try:
+        yield
+    finally:
+        keeper.resume()
     until(lambda: not stack.has_state(), 20, "its keeper has not seen it")
     until(stack.has_state, 180, stack.said)
+
+
+def absence(stack: Stack, folder: Path) -> str:
+    """A run's work ends while the server is away, and Prefect's client gives up before it is back."""
+    stack.worker("cpu")
+    run = stack.run("patient/patient", folder=str(folder))
+    until(lambda: notes(folder) == ["begun"], 120, stack.said)
+    with server_away(stack):
+        (folder / "go").touch()
+        until(lambda: notes(folder)[-1] == "done", 20, stack.said)
+        engine = process_of(folder)
+        time.sleep(ABSENCE_SECONDS)
+    was = "its process had given up" if not is_alive(engine) else "its process was still there"
+    back = time.monotonic()
+    stack.until_state(run, "Completed", 300)
+    took, times = time.monotonic() - back, notes(folder).count("begun")
+    return f"{ABSENCE_SECONDS:.0f} s without the server: {was}; Completed {took:.0f} s after it came back, begun {times} times"
 
 
 def zombies(stack: Stack, folder: Path) -> str:
@@ -132,7 +160,7 @@ def brief(stack: Stack, deployment: UUID) -> list[str]:
         return [run.state.name for run in client.read_flow_runs() if run.deployment_id == deployment]
 
 
-FORMS: dict[str, Callable[[Stack, Path], str]] = {each.__name__: each for each in (outage, zombies, limit, late, lease)}
+FORMS: dict[str, Callable[[Stack, Path], str]] = {each.__name__: each for each in (outage, absence, zombies, limit, late, lease)}
 
 
 def main() -> int:

@@ -12,9 +12,10 @@ from uuid import UUID
 import psutil
 
 from flows import orchestrator
-from tests.operations.prefect import ROOT, until
+from tests.operations.prefect import ROOT, begun, done, until
 
 TOYS = ROOT / "tests" / "operations" / "toy.yaml"
+LORASMITH = (sys.executable, "-m", "flows.cli.main")
 
 
 class Stack:
@@ -28,17 +29,7 @@ class Stack:
 
     def lorasmith(self, *arguments: str, code: int = 0, **env: str) -> str:
         """What the command said, on both streams."""
-        done = subprocess.run(
-            [sys.executable, "-m", "flows.cli.main", *arguments],
-            capture_output=True,
-            text=True,
-            cwd=ROOT,
-            env=self.environment | env,
-            timeout=300,
-            check=False,
-        )
-        assert done.returncode == code, done.stdout[-2000:] + done.stderr[-2000:]
-        return done.stdout + done.stderr
+        return "".join(done([*LORASMITH, *arguments], env=self.environment | env, code=code, seconds=300))
 
     def server_up(self) -> None:
         self.lorasmith("server", "up", "--background", "--port", "0", *self.file)
@@ -64,18 +55,9 @@ class Stack:
 
     def start(self, *arguments: str, log: str) -> "subprocess.Popen[bytes]":
         """A command that goes on, started as a script's `&` does it: SIGINT is ignored. Its output is in home/<log>."""
-        with (self.home / log).open("ab") as output:
-            process = subprocess.Popen(
-                ["/bin/sh", "-c", "trap '' INT; exec \"$@\"", "sh", sys.executable, "-m", "flows.cli.main", *arguments],
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                cwd=ROOT,
-                env=self.environment,
-                start_new_session=True,
-            )
-        self.processes.append(process)
-        return process
+        ignoring = ["/bin/sh", "-c", "trap '' INT; exec \"$@\"", "sh"]
+        self.processes.append(begun([*ignoring, *LORASMITH, *arguments], log=self.home / log, env=self.environment))
+        return self.processes[-1]
 
     def worker(self, pool: str) -> "subprocess.Popen[bytes]":
         """The worker of a pool, started where none is up; returns when it takes runs."""

@@ -7,10 +7,11 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import psutil
 import pytest
@@ -20,6 +21,7 @@ from typer.testing import CliRunner
 from flows import overview, prefect_api
 from flows.answering import kept_up
 from flows.cli.main import app
+from flows.resuming import resume_crashed
 from flows.targets import registry_url
 from serving.release.approvals import listed
 from serving.release.registry import Registry
@@ -27,7 +29,7 @@ from tests.flows.approval_material import deployed, toy_job
 from tests.operations.prefect import ROOT, Prefect, until
 
 ASKS = {"first_publication": True}
-WAITING = {"formed": ASKS, "commanded": ASKS, "refused": ASKS, "silent": ASKS | {"timeout_hours": 0.003}}
+WAITING: dict[str, dict[str, Any]] = {"formed": ASKS, "commanded": ASKS, "refused": ASKS, "silent": ASKS | {"timeout_hours": 0.003}}
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +50,7 @@ def prefect(tmp_path_factory: pytest.TempPathFactory, environment: dict[str, str
     deployment = {
         "entrypoint": "tests/operations/toy_publish.py:publish",
         "enforce_parameter_schema": True,
+        "tags": ["resume"],
         "work_pool": {"name": "cpu", "work_queue_name": "default"},
         "parameters": {"job": toy_job().model_dump(mode="json")},
     }
@@ -84,11 +87,19 @@ def runs(here: None, home: Path) -> dict[str, str]:
 
 
 def started(name: str, policy: dict[str, Any], deployment: str) -> str:
-    """The id of a new run that publishes an app which was never live."""
+    """The id of a new run that publishes an app which was never live; a server whose database is busy is asked again."""
     identity = prefect_api.asked(f"/deployments/name/publish/{deployment}", seconds=20)["id"]
     body = {"state": {"type": "SCHEDULED"}, "parameters": {"job": toy_job(policy, name).model_dump(mode="json")}}
-    run: str = prefect_api.asked(f"/deployments/{identity}/create_flow_run", body, seconds=20)["id"]
-    return run
+    made: list[str] = []
+
+    def asked() -> bool:
+        with suppress(prefect_api.Refused, prefect_api.ServerAway):
+            given = body | {"idempotency_key": f"{name}-{deployment}"}
+            made.append(prefect_api.asked(f"/deployments/{identity}/create_flow_run", given, seconds=60)["id"])
+        return bool(made)
+
+    until(asked, 240, lambda: f"no run of {name} is made")
+    return made[0]
 
 
 def state(run: str) -> dict[str, Any]:
@@ -147,6 +158,19 @@ def test_a_yes_in_the_form_deploys_once(runs: dict[str, str], home: Path) -> Non
     assert deployed(home, "formed") == ["candidate", "main"]
     said = question_of(runs["formed"])
     assert (said["state"], said["by"], said["why"], said["way"]) == ("approved", "Ada", "saw the grid", "form")
+
+
+def test_silence_of_a_run_that_waits_is_no_crash(runs: dict[str, str], prefect: Prefect) -> None:
+    """A heartbeat between its pause and the end of its process is followed by nothing, which looks like a crash."""
+    from prefect import get_client
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+    from prefect.states import Crashed
+
+    run = UUID(runs["commanded"])
+    with temporary_settings({PREFECT_API_URL: prefect.url}), get_client(sync_client=True) as client:
+        client.set_flow_run_state(run, Crashed(message="no heartbeat for 90 seconds: its process is gone"), force=True)
+        assert resume_crashed(client) == []
+    assert state(str(run))["name"] == "Suspended"
 
 
 def test_a_command_resumes_it_and_leaves_the_same_record(runs: dict[str, str], home: Path) -> None:

@@ -7,7 +7,9 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import psutil
@@ -80,6 +82,31 @@ def test_pools_limits_and_automations_are_there(stack: Stack) -> None:
     assert [(one.enabled, one.trigger.within.total_seconds()) for one in zombies] == [(True, 3 * HEARTBEAT_SECONDS)] * 2
 
 
+def test_of_late_runs_only_the_last_one_is_left(stack: Stack) -> None:
+    """A yearly schedule, and nobody there for five years; Prefect would run them all."""
+    now = datetime.now(UTC)
+    with stack.client() as client:
+        yearly = client.read_deployment_by_name("patient/scheduled").id
+        years = {
+            "start_time": (now - timedelta(days=5 * 365)).isoformat(),
+            "end_time": now.isoformat(),
+            "min_runs": 5,
+            "max_runs": 5,
+        }
+        client.request("POST", "/deployments/{id}/schedule", path_params={"id": str(yearly)}, json=years)
+
+        def due() -> list[Any]:
+            runs = [run for run in client.read_flow_runs() if run.deployment_id == yearly and run.expected_start_time <= now]
+            return sorted(runs, key=lambda run: run.expected_start_time)
+
+        names = [run.state.name for run in due()]
+        assert len(names) == 5
+        wanted = ["Cancelled"] * 4 + ["Late"]
+        until(lambda: [run.state.name for run in due()] == wanted, 120, lambda: f"{[run.state for run in due()]} {stack.said()}")
+        assert {run.state.message for run in due()[:4]} == {"too late: a later run of this schedule waits"}
+        client.delete_flow_run(due()[-1].id)
+
+
 COMMAND = """
 from flows.cli.server import prefect_ready
 
@@ -127,6 +154,15 @@ def test_a_run_survives_its_worker_and_its_server(stack: Stack, folder: Path) ->
     assert [notes(folder).count(word) for word in ("begun", "done", "held", "released")] == [2, 1, 1, 1]
 
 
+def test_a_run_that_finds_the_server_away_crashes_and_goes_on(stack: Stack, folder: Path) -> None:
+    """It has not failed: nothing was wrong with it."""
+    stack.worker("cpu")
+    run = stack.run("losing/losing", folder=str(folder))
+    stack.until_state(run, "Completed", 240)
+    assert notes(folder) == ["begun", "begun", "done"]
+    assert [state for state in stack.states(run) if state in ("Crashed", "Failed", "AwaitingRetry")] == ["Crashed", "AwaitingRetry"]
+
+
 def slots(stack: Stack) -> int:
     """Of the limit that the holding flow takes a slot of."""
     with stack.client() as client:
@@ -134,7 +170,7 @@ def slots(stack: Stack) -> int:
     return taken
 
 
-def test_a_training_ends_with_its_worker_and_when_it_is_cancelled(stack: Stack, folder: Path) -> None:
+def test_a_training_ends_with_its_worker_its_run_and_when_it_is_cancelled(stack: Stack, folder: Path) -> None:
     """With all its processes, also those in sessions of their own that ignore signals. In between the next worker takes it up."""
     worker, mark = stack.worker("gpu"), f"MARK-{folder.name}"
     run = stack.run("training/training", folder=str(folder))
@@ -145,11 +181,41 @@ def test_a_training_ends_with_its_worker_and_when_it_is_cancelled(stack: Stack, 
     until(lambda: not any(is_alive(process.pid) for process in first), 60, lambda: f"survivors: {marked(mark)}")
     worker.wait(60)
 
-    stack.worker("gpu")
+    keeper = stack.worker("gpu")
     until(lambda: len(marked(mark)) == 4, 240, stack.said)
+    second = marked(mark)
+    until(lambda: str(run) in (stack.home / "prefect" / "worker-gpu.json").read_text(), 60, "the run is not on its worker's list")
+    kill_worker(keeper.pid)  # alone: its keeper does the rest
+    until(lambda: not any(is_alive(process.pid) for process in second), 60, lambda: f"survivors: {marked(mark)}")
+    until(lambda: len(marked(mark)) == 4, 240, stack.said)
+    assert "Crashed" not in stack.states(run), "settled by its keeper, not by silence"
     stack.cancel(run)
     until(lambda: marked(mark) == [], 60, lambda: f"survivors: {marked(mark)}")
     stack.until_state(run, "Cancelled")
+
+
+def test_a_run_that_was_taken_for_dead_and_lives_goes_on(stack: Stack, folder: Path) -> None:
+    """As a server does that was too busy to hear it: the run is not begun a second time."""
+    from prefect.states import Crashed
+
+    stack.worker("gpu")
+    run = stack.run("patient/patient-gpu", folder=str(folder))
+    begun(stack, folder)
+    until(lambda: str(run) in (stack.home / "prefect" / "worker-gpu.json").read_text(), 60, "the run is not on its worker's list")
+    with stack.client() as client:
+        client.set_flow_run_state(run, Crashed(message="no heartbeat for 90 seconds: its process is gone"), force=True)
+    stack.until_state(run, "Running", 60)
+    assert stack.states(run)[-2:] == ["Crashed", "Running"]
+    (folder / "go").touch()
+    stack.until_state(run, "Completed")
+    assert notes(folder) == ["begun", "done"]
+
+
+def kill_worker(keeper: int) -> None:
+    """Prefect's own process, below keeper and reaper."""
+    (reaper,) = psutil.Process(keeper).children()
+    (worker,) = [process for process in reaper.children() if "worker" in process.cmdline()]
+    worker.kill()
 
 
 def test_a_run_whose_machine_is_gone_crashes_and_goes_on(stack: Stack, folder: Path) -> None:

@@ -19,6 +19,11 @@ from tests.flows.published import release, toy_job
 from tests.operations.prefect import ROOT, Prefect, until
 
 DEPLOYMENT = "retrain-and-redeploy/retrain-and-redeploy"
+MADE_UP = {
+    "name": "at-once",
+    "entrypoint": "tests/operations/toy_retrain.py:retrain",
+    "parameters": {"app": "yak", "stale_minutes": 20_000},
+}
 CAPPED = {"monthly_budget_usd": 5, "machine_usd_per_hour": 2.5}  # nothing was measured here: no training may start
 
 
@@ -36,11 +41,12 @@ def folder(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pat
 
 @pytest.fixture(scope="module")
 def prefect(folder: Path, tmp_path_factory: pytest.TempPathFactory, environment: dict[str, str]) -> Iterator[Prefect]:
-    """A server with this deployment of prefect.yaml alone, and no worker yet."""
+    """A server with this deployment of prefect.yaml, the same with made-up work, and no worker yet."""
     whole = yaml.safe_load((ROOT / "prefect.yaml").read_text())
     ours = [each for each in whole["deployments"] if each["name"] == "retrain-and-redeploy"]
+    toys = [MADE_UP | {key: each[key] for key in ("schedules", "work_pool")} for each in ours]
     file = tmp_path_factory.mktemp("deployed") / "prefect.yaml"
-    file.write_text(yaml.safe_dump(whole | {"deployments": ours}))
+    file.write_text(yaml.safe_dump(whole | {"deployments": [*ours, *toys]}))
     extra = {"PREFECT_SERVER_DEPLOYMENTS_CONCURRENCY_SLOT_WAIT_SECONDS": "4"}
     server = Prefect(tmp_path_factory.mktemp("prefect"), environment, workers=(), file=file, extra=extra)
     yield server
@@ -119,6 +125,37 @@ def test_what_has_not_changed_is_nothing_to_do_within_seconds(prefect: Prefect) 
     assert record["outcome"] == "nothing to do"
     assert time.monotonic() - start < 120
     assert run.stderr.count("\n") == 1, run.stderr
+
+
+def test_a_schedule_and_a_person_at_the_same_moment_retrain_once(prefect: Prefect, folder: Path, home: Path) -> None:
+    """The second says why it does nothing; no limit of Prefect keeps the two apart here."""
+    if prefect.processes == [prefect.server]:  # no test before this one has started the worker
+        prefect.start_worker("cpu")
+    release(toy_job(folder, "yak"))
+    next((folder / "yak").glob("*.txt")).write_text("another caption")
+    deployment = asked(prefect, "/deployments/name/retrain-and-redeploy/at-once")["id"]
+    now = datetime.now(UTC)
+    week = {"start_time": (now - timedelta(days=7)).isoformat(), "end_time": now.isoformat()}
+    asked(prefect, f"/deployments/{deployment}/schedule", week | {"min_runs": 1, "max_runs": 1})
+    by_hand = asked(prefect, f"/deployments/{deployment}/create_flow_run", {})["id"]
+    ours = {"deployments": {"id": {"any_": [deployment]}}, "flow_runs": {"expected_start_time": {"before_": by_now().isoformat()}}}
+
+    def both_ended() -> bool:
+        return [run["state"]["name"] for run in asked(prefect, "/flow_runs/filter", ours)] == ["Completed"] * 2
+
+    until(both_ended, 240, lambda: str(states(prefect)), pause=1.0)
+    found = {run["id"]: run["auto_scheduled"] for run in asked(prefect, "/flow_runs/filter", ours)}
+    assert sorted(found.values()) == [False, True]
+    assert found[by_hand] is False
+    assert sorted(outcomes("yak")) == ["nothing to do", "promoted"]
+    (idle,) = [record for record in newest("yak") if record["outcome"] == "nothing to do"]
+    assert idle["reason"] == "Nothing has changed since the release that is live."
+    assert (home / "published").read_text() == "yak\n"
+
+
+def by_now() -> datetime:
+    """A moment after all that was asked for until now."""
+    return datetime.now(UTC) + timedelta(minutes=1)
 
 
 def shown(prefect: Prefect, key: str) -> str:

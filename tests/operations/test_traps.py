@@ -1,6 +1,6 @@
 """What Prefect 3.7.7 does that would hurt here, one by one, and that nothing of ours steps into it.
 
-What needs a server is in test_recovery.py, what takes minutes in soak.py; ANSWERS says which is where.
+What needs a server is in test_recovery.py, what takes minutes in soak.py; traps.py says which is where.
 """
 
 import ast
@@ -8,6 +8,7 @@ import configparser
 import errno
 import importlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -26,37 +27,32 @@ from packaging.version import Version
 from prefect import task
 from prefect.cache_policies import INPUTS, NO_CACHE, TASK_SOURCE
 
-from flows import orchestrator, provisioning, server_state, store
+from flows import orchestrator, provisioning, server_state, step_inputs, store
 from flows.cli.main import app
 from flows.errors import FlowError
+from tests.flows.published import toy_job
+from tests.operations import bare
 from tests.operations.prefect import ROOT
-
-HERE, RECOVERY, SOAK = "tests/operations/test_traps.py", "tests/operations/test_recovery.py", "tests/operations/soak.py"
-ANSWERS: dict[str, tuple[str, str]] = {
-    "install": (HERE, "test_the_server_and_its_web_framework_fit"),
-    "1 inputs have no task": (HERE, "test_prefects_cache_knows_neither_the_task_nor_its_code_and_is_not_used"),
-    "2 source is the function's text": (HERE, "test_prefects_cache_knows_neither_the_task_nor_its_code_and_is_not_used"),
-    "3 a hit does not look for files": (HERE, "test_an_artefact_whose_files_are_gone_is_made_again"),
-    "4 disk full": (HERE, "test_a_full_disk_leaves_nothing_half_written"),
-    "5 locks of the dead": (HERE, "test_a_lock_goes_with_its_holder"),
-    "6 a stopped worker": (RECOVERY, "test_a_run_survives_its_worker_and_its_server"),
-    "7 zombies keep their place": (RECOVERY, "test_a_run_whose_machine_is_gone_crashes_and_goes_on"),
-    "8 zombies stay": (RECOVERY, "test_a_run_whose_machine_is_gone_crashes_and_goes_on"),
-    "9 leases in memory": (RECOVERY, "test_a_run_survives_its_worker_and_its_server"),
-    "10 trees of processes": (RECOVERY, "test_a_training_ends_with_its_worker_and_when_it_is_cancelled"),
-    "11 cancelling after an outage": (SOAK, "outage"),
-    "12 late runs": ("tests/flows/test_late_runs.py", "test_only_the_last_of_each_deployment_runs"),
-    "13 unknown keys, moved pools": (RECOVERY, "test_what_an_operator_paused_stays_paused_and_what_was_moved_comes_back"),
-    "14 what was paused wakes": (RECOVERY, "test_what_an_operator_paused_stays_paused_and_what_was_moved_comes_back"),
-    "signals ignored": (RECOVERY, "test_a_run_survives_its_worker_and_its_server"),
-}
+from tests.operations.traps import TRAPS, Trap
 
 
-@pytest.mark.parametrize("trap", ANSWERS)
-def test_every_trap_has_its_test(trap: str) -> None:
-    file, name = ANSWERS[trap]
-    names = {node.name for node in ast.walk(ast.parse((ROOT / file).read_text())) if isinstance(node, ast.FunctionDef)}
-    assert name in names
+@pytest.mark.parametrize("trap", TRAPS, ids=lambda trap: trap.number)
+def test_every_trap_has_its_answer_and_its_test(trap: Trap) -> None:
+    names = {node.name for node in ast.walk(ast.parse((ROOT / trap.file).read_text())) if isinstance(node, ast.FunctionDef)}
+    assert trap.test in names
+    assert trap.where
+    assert [file for file in trap.where if not (ROOT / file).is_file()] == []
+
+
+def test_the_page_has_every_trap_as_it_was_measured_on_this_prefect() -> None:
+    """Another Prefect may have mended some of them: then measure again."""
+    head, _, *rows = bare.table().splitlines()
+    assert head.split(" | ")[1] == f"Prefect {version('prefect')}", f"measure again: {bare.COMMAND} --write"
+    found = bare.shown()
+    assert {trap.form for trap in TRAPS if trap.form} == bare.FORMS.keys()
+    wanted = [bare.row(trap, found.get(trap.form, bare.NOTHING) if trap.form else bare.NOTHING).rstrip() for trap in TRAPS]
+    assert rows == wanted, f"say it again: {bare.COMMAND} --words"
+    assert {said.partition(":")[0] for said in found.values()} <= {"yes", "no", bare.UNKNOWN}
 
 
 def test_the_server_and_its_web_framework_fit() -> None:
@@ -78,11 +74,27 @@ def check_licence(n: int) -> str:
 def test_prefects_cache_knows_neither_the_task_nor_its_code_and_is_not_used() -> None:
     given = {"inputs": {"n": 1}, "flow_parameters": {}}
     keys = [INPUTS.compute_key(context_of(each), **given) for each in (train, check_licence)]
-    assert keys[0] == keys[1], "Prefect's answer to trap 1 has changed: say so in docs/operations.md"
+    assert keys[0] == keys[1], "Prefect's answer to trap 1 has changed: say so in docs/prefect-traps.md"
     assert TASK_SOURCE.compute_key(context_of(train), **given) != TASK_SOURCE.compute_key(context_of(check_licence), **given)
     tasks = list(ours(prefect.tasks.Task))
     assert len(tasks) >= 8
     assert [each.name for each in tasks if each.cache_policy is not NO_CACHE and each.cache_policy != NO_CACHE] == []
+
+
+def test_a_changed_helper_is_another_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Any file of training/ below its flow; Prefect's key knows the text of one function."""
+    job, licences = toy_job(tmp_path), store.Artefact(kind="verdict", key="0", path=tmp_path, found=True)
+    rooms = ROOT / "training", tmp_path / "source" / "training"
+    shutil.copytree(*rooms, ignore=shutil.ignore_patterns("__pycache__"))
+    keys = [store.digest(step_inputs.recipe_inputs(job, licences))]
+    monkeypatch.setattr(step_inputs, "SOURCE", tmp_path / "source")
+    keys.append(store.digest(step_inputs.recipe_inputs(job, licences)))
+    for helper in ("schedules.py", "families/joint.py"):
+        with (rooms[1] / helper).open("a") as file:
+            file.write("# another\n")
+        keys.append(store.digest(step_inputs.recipe_inputs(job, licences)))
+    assert len(set(keys)) == 3
+    assert keys[0] == keys[1]
 
 
 def context_of(each: Any) -> Any:

@@ -7,10 +7,12 @@ import sys
 import time
 from pathlib import Path
 
+import httpx
 from prefect import flow
 from prefect.concurrency.sync import concurrency
 
 from flows.compute import GRACE_SECONDS
+from flows.server_away import crashing
 
 STUBBORN = "import signal, time; [signal.signal(n, signal.SIG_IGN) for n in (signal.SIGTERM, signal.SIGINT)]; time.sleep(600)"
 TREE = (
@@ -55,6 +57,17 @@ def holding(folder: str) -> None:
         note(folder, "held")
         wait_for(folder, "go")
     note(folder, "released")
+
+
+@flow
+@crashing
+def losing(folder: str) -> None:
+    """Finds Prefect's server away, the first time."""
+    note(folder, "begun")
+    if (Path(folder) / "notes").read_text().count("begun") == 1:
+        asked = httpx.Request("POST", f"{os.environ['PREFECT_API_URL']}/task_runs/")
+        raise httpx.ConnectError("connection refused", request=asked)
+    note(folder, "done")
 
 
 @flow

@@ -1,7 +1,8 @@
 """In every process of a drill: each rename below its world is written down, and the one that was named kills whom it was told to.
 
 DRILL_WORLD is the world's folder. In it, `strike.json` names a rename and its victims: {"file": pattern, "when": "before" or
-"after", "kill": [roles]}; whoever meets it takes the file away first, so that it strikes once. `renames` is what was finished.
+"after", "kill": [roles], "full": whether the disk is full from then on for whoever meets it}; whoever meets it takes the file away
+first, so that it strikes once, and makes `struck` when all others are killed. `renames` is what was finished.
 """
 
 import fnmatch
@@ -12,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-STRIKE, RENAMES, FLOW = "strike.json", "renames", "flow.pid"
+STRIKE, STRUCK, RENAMES, FLOW = "strike.json", "struck", "renames", "flow.pid"
 
 
 def install(world: str) -> None:
@@ -50,9 +51,23 @@ def strike(world: str, path: str, when: str) -> None:
         os.unlink(file)
     except FileNotFoundError:  # none is ordered, or another process was faster
         return
+    if wanted.get("full"):
+        fill(os.path.join(world, path))
     found = {pid for role in wanted["kill"] for pid in victims(world, role)}
-    for pid in sorted(found, key=lambda pid: pid == os.getpid()):  # ourselves last
+    for pid in found - {os.getpid()}:
         os.kill(pid, signal.SIGKILL)
+    with open(os.path.join(world, STRUCK), "w"):
+        pass
+    if os.getpid() in found:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def fill(path: str) -> None:
+    """No file that this process writes grows beyond half of that one: what a full disk does to whoever writes the next like it."""
+    import resource
+
+    _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (os.path.getsize(path) // 2, hard))
 
 
 def victims(world: str, role: str) -> Iterator[int]:

@@ -13,7 +13,8 @@ from serving.listing.advice import prompting, purpose, words_of_a_caption
 from serving.listing.figures import at, figure
 from serving.listing.lint import linted
 from serving.listing.measured import champion, measures, memorisation
-from serving.listing.model import Example, Picture
+from serving.listing.model import Example
+from serving.listing.model_values import Picture
 from serving.listing.reach import reached
 from tests.serving.listing.material import bundle, dataset, drafted, evaluation, files_in, listing_in, manifest
 

@@ -5,7 +5,7 @@ import io
 import itertools
 import json
 from collections.abc import Callable, Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
 from PIL import Image
@@ -38,6 +38,8 @@ class MemoryPlatform:
         self.account_secrets: dict[str, list[str]] = {}
         self.seen: dict[tuple[str, str], list[Seen]] = {}
         self.accounts = Books()
+        self.data: dict[str, dict[str, Any]] = {}
+        self.own: list[str] | None = None
         self.now = 1_767_225_600.0
         self.calls = 0
         self.on_call: Callable[[int, str, When], None] = lambda number, verb, when: None
@@ -171,6 +173,15 @@ class MemoryPlatform:
         number = self._enter("fetch")
         self._leave(number, "fetch")
         return png()
+
+    def ask(self, verb: str, *, timeout: float = 0.0, path: str = "", **arguments: Any) -> Any:
+        """Verbs beside the Protocol: `data` has bytes and last change of folders by their paths, `own` ids of the owner's calls."""
+        number = self._enter(verb)
+        found = [{"name": PurePosixPath(at).name, **one} for at, one in self.data.items() if str(PurePosixPath(at).parent) == path]
+        if verb == "remove_file":
+            self.data.pop(path, None)
+        self._leave(number, verb)
+        return {"folders": found, "own_requests": self.own}.get(verb)
 
     def on_main(self, app: str) -> str:
         """What the package that main runs was made of."""

@@ -1,11 +1,6 @@
 """Exactly one live release, whatever fails and wherever the process dies."""
 
-import hashlib
-import itertools
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,84 +10,16 @@ from serving.release.budget import Budget
 from serving.release.deploy import publish_package
 from serving.release.errors import (
     DeployBusy,
-    DeployFailed,
     OverBudget,
     PackageError,
-    PlatformUnreachable,
-    ReleaseError,
-    SharedRefused,
     SmokeFailed,
     Tampered,
 )
 from serving.release.golden import Golden, GoldenPlan
-from serving.release.package import _package_hash
-from serving.release.registry import Registry, Row
-from serving.release.smoke import SmokePlan
+from serving.release.registry import Registry
 from tests.serving.release.conftest import MakePackage
-from tests.serving.release.memory_platform import MemoryPlatform, PowerCut, When, png
-
-CONTENTS = {_package_hash({"content.txt": hashlib.sha256(name.encode()).hexdigest()}): name for name in "abc"}
-PLAN = SmokePlan(arguments=[{"prompt": "a red fox"}])
-
-
-def publish(package: Path, platform: MemoryPlatform, registry: Registry, lines: list[str] | None = None, **named: Any) -> Row:
-    progress = (lines if lines is not None else []).append
-    return publish_package(
-        package, platform=platform, registry=registry, verdict_hash="v" * 64, smoke=PLAN, progress=progress, **named
-    )
-
-
-def states(registry: Registry) -> dict[str, str]:
-    return {CONTENTS[row["package"]]: row["state"] for row in registry.releases()}
-
-
-@contextmanager
-def memory_registry(name: str) -> Iterator[Registry]:
-    """A registry that never touches the disk: the tables of failures open hundreds."""
-    registry = Registry(f"sqlite:///file:{name}?mode=memory&cache=shared&uri=true")
-    try:
-        yield registry
-    finally:
-        registry.close()
-
-
-def fail_at(platform: MemoryPlatform, number: int, when: When, error: type[BaseException]) -> None:
-    def check(called: int, verb: str, moment: When) -> None:
-        if (called, moment) == (number, when):
-            raise error(f"{verb} {number} {when}")
-
-    platform.calls = 0
-    platform.on_call = check
-
-
-def dead_from(platform: MemoryPlatform, number: int, when: When) -> None:
-    """Nothing reaches the platform from this point on: what a kill -9 leaves behind."""
-
-    def check(called: int, verb: str, moment: When) -> None:
-        if called > number or (called == number and (moment == when or when == "before")):
-            raise PowerCut(f"{verb} {called} {moment}")
-
-    platform.calls = 0
-    platform.on_call = check
-
-
-def revive(platform: MemoryPlatform) -> None:
-    platform.on_call = lambda number, verb, when: None
-
-
-def points(make_package: MakePackage, folder: Path) -> list[tuple[int, When]]:
-    """Where a second publish can be hit: before each of its calls, and after each that changes the platform."""
-    platform, found = MemoryPlatform(), list[tuple[int, When]]()
-    with memory_registry("points") as registry:
-        publish(make_package("a"), platform, registry)
-
-        def record(number: int, verb: str, when: When) -> None:
-            if when == "before" or verb in ("deploy", "set_revision"):
-                found.append((number, when))
-
-        platform.calls, platform.on_call = 0, record
-        publish(make_package("b"), platform, registry)
-    return found
+from tests.serving.release.memory_platform import MemoryPlatform, When, png
+from tests.serving.release.publishing import PLAN, memory_registry, publish, states
 
 
 def test_a_package_goes_to_candidate_then_main_and_is_live(make_package: MakePackage, registry: Registry) -> None:
@@ -186,55 +113,6 @@ def test_a_release_that_fails_its_smoke_test_leaves_the_old_one_live(
         registry.verify_journal()
 
 
-@pytest.mark.parametrize("error", [DeployFailed, SharedRefused])
-@pytest.mark.parametrize("number", [1, 2])
-def test_a_refused_deploy_ends_the_release_and_not_the_old_one(
-    make_package: MakePackage, registry: Registry, error: type[ReleaseError], number: int
-) -> None:
-    platform = MemoryPlatform()
-    publish(make_package("a"), platform, registry)
-    deploys = itertools.count(1)
-
-    def refuse(called: int, verb: str, when: When) -> None:
-        if verb == "deploy" and when == "before" and next(deploys) == number:
-            raise error("setup() failed")
-
-    platform.on_call = refuse
-    with pytest.raises(error):
-        publish(make_package("b"), platform, registry)
-    assert states(registry) == {"a": "live", "b": "failed"}
-    assert platform.on_main("toy") == "a"
-
-
-@pytest.mark.parametrize("first", [True, False], ids=["first release", "second release"])
-def test_an_error_at_any_call_leaves_the_old_release_and_the_next_run_goes_on(
-    make_package: MakePackage, tmp_path: Path, first: bool
-) -> None:
-    for number, when in points(make_package, tmp_path):
-        with memory_registry(f"error-{number}-{when}") as registry:
-            platform = MemoryPlatform()
-            if not first:
-                publish(make_package("a"), platform, registry)
-            fail_at(platform, number, when, PlatformUnreachable)
-            if ends(partial(publish, make_package("b"), platform, registry), PlatformUnreachable):
-                assert states(registry).get("b") != "live", f"call {number} {when}"
-                assert first or (states(registry)["a"], platform.on_main("toy")) == ("live", "a"), f"call {number} {when}"
-            else:
-                assert states(registry)["b"] == "live", f"call {number} {when} is one of taking the candidate's name away"
-            revive(platform)
-            publish(make_package("b"), platform, registry)
-            check_one_live(platform, registry, "b")
-
-
-def ends(deploy: Callable[[], Any], error: type[Exception]) -> bool:
-    """Whether the deploy ended with this error; what stops only the tidying up after it does not."""
-    try:
-        deploy()
-    except error:
-        return True
-    return False
-
-
 def test_the_candidate_answers_no_more_once_its_release_has_ended(make_package: MakePackage, registry: Registry) -> None:
     platform = MemoryPlatform()
     publish(make_package("a"), platform, registry)
@@ -246,47 +124,6 @@ def test_the_candidate_answers_no_more_once_its_release_has_ended(make_package: 
     platform.deploy(make_package("c"), app="toy", environment="candidate")  # somebody else's: of no release on record
     publish(make_package("a"), platform, registry)
     assert ("toy", "candidate") in platform.aliases
-
-
-def test_a_deploy_that_was_given_up_leaves_no_revision_that_nobody_knows_of(make_package: MakePackage, registry: Registry) -> None:
-    platform = MemoryPlatform()
-    publish(make_package("a"), platform, registry)
-    deploys = itertools.count(1)
-
-    def die(called: int, verb: str, when: When) -> None:
-        if verb == "deploy" and when == "after" and next(deploys) == 1:
-            raise PowerCut("after the candidate was deployed")
-
-    platform.on_call = die
-    with pytest.raises(PowerCut):
-        publish(make_package("b"), platform, registry)
-    revive(platform)
-    publish(make_package("c"), platform, registry)
-    (given_up,) = (row for row in registry.releases() if row["state"] == "failed")
-    assert given_up["evidence"]["left_behind"] == {"candidate": "revision-3"}
-
-
-def test_a_failure_on_main_that_was_found_before_the_power_went_is_not_tried_again(
-    make_package: MakePackage, registry: Registry
-) -> None:
-    platform = MemoryPlatform()
-    publish(make_package("a"), platform, registry)
-    platform.broken["b", "main"] = {"units": "9"}
-
-    def die(called: int, verb: str, when: When) -> None:
-        if verb == "set_revision":
-            raise PowerCut("before main was set back")
-
-    platform.on_call = die
-    with pytest.raises(PowerCut):
-        publish(make_package("b"), platform, registry)
-    revive(platform)
-    deploys = len(platform.deploys)
-    with pytest.raises(SmokeFailed, match=r"billed '9' units.*found by an earlier run"):
-        publish(make_package("b"), platform, registry)
-    assert len(platform.deploys) == deploys
-    assert states(registry) == {"a": "live", "b": "failed"}
-    assert platform.on_main("toy") == "a"
 
 
 @pytest.mark.parametrize(
@@ -340,31 +177,6 @@ def test_golden_pictures_are_drawn_by_the_candidate_and_timed_against_what_is_li
 def test_a_release_without_samples_says_that_no_picture_was_compared(make_package: MakePackage, registry: Registry) -> None:
     row = publish(make_package("a"), MemoryPlatform(), registry)
     assert row["evidence"]["golden"]["said"] == ["no samples of an evaluation were given, so no picture is compared"]
-
-
-def test_main_is_set_back_by_the_next_run_when_it_could_not_be_at_once(make_package: MakePackage, registry: Registry) -> None:
-    platform = MemoryPlatform()
-    publish(make_package("a"), platform, registry)
-    platform.broken["b", "main"] = {"units": "9"}
-
-    def no_way_back(called: int, verb: str, when: When) -> None:
-        if verb == "set_revision":
-            raise PlatformUnreachable("cable cut")
-
-    platform.on_call = no_way_back
-    lines: list[str] = []
-    with pytest.raises(SmokeFailed):
-        publish(make_package("b"), platform, registry, lines)
-    assert any("could not be set back" in line for line in lines)
-    assert platform.on_main("toy") == "b"
-    with pytest.raises(PlatformUnreachable):
-        publish(make_package("c"), platform, registry)  # nothing new before the old harm is undone
-    revive(platform)
-    platform.broken["c", "candidate"] = {"units": "9"}
-    with pytest.raises(SmokeFailed):
-        publish(make_package("c"), platform, registry)
-    assert platform.on_main("toy") == "a"
-    assert states(registry) == {"a": "live", "b": "failed", "c": "failed"}
 
 
 def test_two_deploys_of_one_app_at_once_one_wins_and_the_other_says_why(make_package: MakePackage, registry: Registry) -> None:
@@ -433,12 +245,3 @@ def test_a_package_that_was_changed_is_refused(make_package: MakePackage, regist
     with pytest.raises(Tampered, match=r"content\.txt was changed"):
         publish(package, MemoryPlatform(), registry)
     assert registry.releases() == []
-
-
-def check_one_live(platform: MemoryPlatform, registry: Registry, package: str) -> None:
-    live = [row for row in registry.releases() if row["state"] == "live"]
-    assert [CONTENTS[row["package"]] for row in live] == [package]
-    assert platform.aliases["toy", "main"] == live[0]["revision"]
-    assert platform.on_main("toy") == package
-    assert not [row for row in registry.releases() if row["state"] in ("intent", "candidate")]
-    registry.verify_journal()

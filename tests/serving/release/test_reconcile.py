@@ -1,105 +1,30 @@
 """Every way in which registry and platform can disagree is seen, and mended or reported; what is live and right is not touched."""
 
 import json
-from collections.abc import Callable, Iterator
-from contextlib import closing, suppress
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from serving.release import reconcile
-from serving.release.deploy import publish_package
-from serving.release.differences import Difference, View, differences, unneeded_revisions
+from serving.release.differences import View, differences, unneeded_revisions
 from serving.release.errors import JournalBroken, ReleaseError
 from serving.release.lease import deploy_lease
-from serving.release.package import _seal
 from serving.release.platform import Revision
-from serving.release.registry import Registry, Row
-from serving.release.retire import lift, retire
-from serving.release.rollback import roll_back
-from serving.release.smoke import SmokePlan
-from tests.serving.release.memory_platform import MemoryPlatform, PowerCut, When
-
-PLAN = SmokePlan(arguments=[{"prompt": "a red fox"}])
-Quiet = Callable[[str], None]
-
-
-def quiet(line: str) -> None:
-    pass
+from serving.release.registry import Registry
+from serving.release.retire import lift
+from tests.serving.release.memory_platform import MemoryPlatform, When
+from tests.serving.release.reconcile_world import World, sealed
 
 
 @pytest.fixture(scope="module")
 def packages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Sealed packages of the app `toy`, and one of the app `hand`."""
-    folder = tmp_path_factory.mktemp("packages")
-    made = {name: folder / name for name in ("a", "b", "c", "hand")}
-    for name, path in made.items():
-        path.mkdir()
-        (path / "content.txt").write_text(name)
-        _seal("hand" if name == "hand" else "toy", path)
-    return made
+    return sealed(tmp_path_factory.mktemp("packages"))
 
 
 @pytest.fixture
 def platform() -> MemoryPlatform:
     return MemoryPlatform()
-
-
-class World:
-    """What can happen to one app, by this program and behind its back."""
-
-    def __init__(self, platform: MemoryPlatform, registry: Registry, packages: dict[str, Path]) -> None:
-        self.platform, self.registry, self.packages = platform, registry, packages
-
-    def publish(self, name: str) -> Row:
-        return publish_package(
-            self.packages[name],
-            platform=self.platform,
-            registry=self.registry,
-            verdict_hash="v",
-            smoke=PLAN,
-            again=True,
-            progress=quiet,
-        )
-
-    def killed(self, number: int, action: Callable[[], object]) -> None:
-        """The action, dead from its `number`-th word to the platform on."""
-
-        def check(called: int, verb: str, when: When) -> None:
-            if called >= number and (called > number or when == "after"):
-                raise PowerCut(verb)
-
-        self.platform.calls, self.platform.on_call = 0, check
-        try:
-            with suppress(PowerCut):
-                action()
-        finally:
-            self.platform.on_call = lambda called, verb, when: None
-
-    def by_hand(self, name: str) -> None:
-        self.platform.deploy(self.packages[name], app="toy", environment=None)
-
-    def retire(self, mode: Any = "private") -> Row:
-        return retire("toy", platform=self.platform, registry=self.registry, reason="takedown", mode=mode, progress=quiet)
-
-    def roll_back(self) -> Row:
-        return roll_back("toy", platform=self.platform, registry=self.registry, reason="worse", progress=quiet)
-
-    def seen(self, *, wake: bool = False) -> list[Difference]:
-        return [one for view in reconcile.look(self.platform, self.registry, wake=wake) for one in differences(view)]
-
-    def kinds(self, **named: Any) -> list[tuple[str, str, str]]:
-        return [(one.kind, one.place, one.level) for one in self.seen(**named) if one.level != "notice"]
-
-    def repair(self, app: str = "toy", *, safe_only: bool = False) -> list[str]:
-        def agreed(one: Difference) -> bool:
-            return one.level == "safe" or not safe_only
-
-        done, _ = reconcile.repair(self.platform, self.registry, app, agreed=agreed, wake=True, progress=quiet)
-        return [one.kind for one in done]
 
 
 @pytest.fixture
@@ -354,61 +279,6 @@ def test_what_is_said_is_json(world: World) -> None:
     (said,) = [one.as_json() for one in world.seen() if one.kind == "not_shared"]
     assert json.loads(json.dumps(said)) == said
     assert set(said) == {"kind", "app", "place", "release", "found", "remedy", "level"}
-
-
-STEPS: dict[str, Callable[[World, int], object]] = {
-    "publish": lambda world, number: world.publish("abc"[number % 3]),
-    "publish, killed": lambda world, number: world.killed(number, lambda: world.publish("abc"[number % 3])),
-    "by hand": lambda world, number: world.by_hand("abc"[number % 3]),
-    "another app": lambda world, number: world.platform.deploy(world.packages["hand"], app="hand", environment=None),
-    "app deleted": lambda world, number: world.platform.delete("toy", (None, "candidate")[number % 2]),
-    "auth": lambda world, number: (
-        world.platform.set_auth("toy", "private", None) if ("toy", "main") in world.platform.aliases else None
-    ),
-    "retire": lambda world, number: world.retire(("private", "delete")[number % 2]),
-    "retire, killed": lambda world, number: world.killed(number, lambda: world.retire(("private", "delete")[number % 2])),
-    "lift": lambda world, number: lift("toy", registry=world.registry, target="memory", reason="again"),
-    "roll back": lambda world, number: world.roll_back(),
-    "roll back, killed": lambda world, number: world.killed(number, world.roll_back),
-    "revision deleted": lambda world, number: delete_one(world.platform, number),
-}
-steps = st.lists(st.tuples(st.sampled_from(sorted(STEPS)), st.integers(1, 25)), max_size=7)
-
-
-def delete_one(platform: MemoryPlatform, number: int) -> None:
-    spare = sorted(platform.packages.keys() - set(platform.aliases.values()))
-    if spare:
-        platform.delete_revision(spare[number % len(spare)])
-
-
-def right(world: World) -> Iterator[tuple[str, str, str]]:
-    """(revision, auth mode, release) of what is live and right."""
-    view = next((one for one in reconcile.look(world.platform, world.registry) if one.app == "toy"), None)
-    if view is not None and view.live is not None and not [one for one in differences(view) if one.place == "main"]:
-        assert view.main is not None
-        yield view.main.revision, view.main.auth_mode, view.live["id"]
-
-
-@settings(max_examples=80, deadline=None)
-@given(steps=steps)
-def test_after_any_past_a_repair_leaves_nothing_to_repair_and_what_was_right_as_it_was(
-    packages: dict[str, Path], steps: list[tuple[str, int]]
-) -> None:
-    platform = MemoryPlatform()
-    with closing(Registry("sqlite:///file:reconcile?mode=memory&cache=shared&uri=true")) as registry:
-        world = World(platform, registry, packages)
-        for step, number in steps:
-            with suppress(ReleaseError, AssertionError, KeyError):  # the last two: what this platform says of what is not there
-                STEPS[step](world, number)
-        before, others = [*right(world)], {key: value for key, value in platform.aliases.items() if key[0] == "hand"}
-        with suppress(ReleaseError):  # a revision may be broken: then what is left says so
-            world.repair()
-        if before:
-            assert [*right(world)] == before
-        assert others.items() <= platform.aliases.items()
-        assert [one for one in world.seen(wake=True) if one.level in ("safe", "ask")] == []
-        assert sum(row["state"] == "live" for row in registry.releases()) <= 1
-        registry.verify_journal()
 
 
 def test_an_app_without_anything_is_in_order() -> None:

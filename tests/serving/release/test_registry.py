@@ -119,6 +119,18 @@ def test_going_live_retires_the_former_in_the_same_step(registry: Registry) -> N
     assert registry.live("fox", "fal") is None
 
 
+def test_what_changed_last_is_by_the_journal_and_not_by_the_clock(url: str) -> None:
+    moments = iter(datetime(2026, 1, 1, tzinfo=UTC) - timedelta(hours=hour) for hour in range(100))
+    with closing(Registry(url, clock=lambda: next(moments))) as registry:  # set back between any two writes
+        assert registry.last_changed("fox", "sandbox") is None
+        first, second = in_state(registry, "live", "p1"), in_state(registry, "failed", "p2")
+        intent(registry, "p3", app="owl")
+        assert registry.last_changed("fox", "sandbox") == second["id"]
+        registry.advance(first["id"], "live", looked=True)
+        assert registry.last_changed("fox", "sandbox") == first["id"]
+        assert first["updated_at"] > registry.releases(app="fox")[0]["updated_at"]
+
+
 def test_the_same_package_on_another_target_is_another_release(registry: Registry) -> None:
     assert intent(registry)["id"] != intent(registry, target="fal")["id"]
     assert intent(registry)["id"] == release_id("sandbox", "fox", "p1")

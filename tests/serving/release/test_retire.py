@@ -2,6 +2,7 @@
 
 import itertools
 from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from serving.release.errors import DeployBusy, NotRetired, NoWayBack, PlatformEr
 from serving.release.lease import deploy_lease
 from serving.release.platform import FalPlatform
 from serving.release.reconcile import look, repair
-from serving.release.registry import Registry, Row
+from serving.release.registry import Registry, Row, sqlite_url
 from serving.release.retire import Mode, lift, retire, retirement_in_force
 from serving.release.rollback import roll_back
 from serving.release.smoke import SmokePlan
@@ -39,6 +40,22 @@ def is_down(platform: MemoryPlatform, mode: Mode) -> bool:
     if ("toy", "candidate") in platform.aliases:
         return False
     return ("toy", "main") not in platform.aliases if mode == "delete" else platform.auth["toy", "main"] == "private"
+
+
+def test_without_a_live_release_the_one_that_changed_last_is_retired_whatever_the_clock_said(tmp_path: Path) -> None:
+    platform = MemoryPlatform()
+    moments = itertools.count()
+    backwards = Registry(
+        sqlite_url(tmp_path / "home"), clock=lambda: datetime(2026, 1, 1, tzinfo=UTC) - timedelta(hours=next(moments))
+    )
+    rows = [backwards.insert_intent(app="toy", package=name, target="memory", verdict_hash="v") for name in ("a", "b")]
+    for row in reversed(rows):
+        backwards.advance(row["id"], "failed", reason="smoke")
+    (view,) = look(platform, backwards)
+    assert view.latest is not None
+    assert view.latest["id"] == rows[0]["id"]
+    assert take_down(platform, backwards)["id"] == rows[0]["id"]
+    backwards.close()
 
 
 @pytest.mark.parametrize("mode", MODES)
