@@ -92,7 +92,7 @@ def lorasmith(arguments: list[str], environment: Mapping[str, str]) -> "subproce
 @contextmanager
 def prefect_server(home: Path, environment: Mapping[str, str]) -> Iterator[str]:
     """A Prefect server on a free port of loopback, up before the clock starts."""
-    from flows.orchestrator import environment as prefect_environment
+    from flows.orchestration.orchestrator import environment as prefect_environment
     from tests.operations.prefect import free_port, wait_for
 
     port, log = free_port(), home / "prefect-server.log"

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from flows.compute import launch_trainer
 from flows.errors import GateRejected
 from flows.home import home
 from flows.job import Job
+from flows.machines.compute import launch_trainer
 from flows.progress import bar
 from flows.step_inputs import SOURCE, training_inputs, write_config
 from flows.steps import told, train_adapter

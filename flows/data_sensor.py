@@ -5,9 +5,9 @@ from typing import Any
 
 from prefect import flow
 
-from flows.data_watch import settled, tell, update
 from flows.errors import FlowError
 from flows.progress import say
+from flows.retraining.data_watch import settled, tell, update
 from flows.targets import job_of, live_releases
 
 

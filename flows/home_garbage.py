@@ -10,9 +10,10 @@ from os import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flows import references, run_book
+from flows import references
+from flows.books import run_book
+from flows.books.records import last_run
 from flows.home import home
-from flows.records import last_run
 from flows.targets import registry_url
 
 if TYPE_CHECKING:

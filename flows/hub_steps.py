@@ -8,11 +8,11 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from flows import hub, step_inputs
+from flows.books.records import write_json
 from flows.home import home
 from flows.hub import HubTarget
 from flows.job import Job
 from flows.progress import say
-from flows.records import write_json
 from flows.store import Artefact
 from flows.targets import Target, registry_url
 

@@ -6,14 +6,14 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, field_validator
 
 from flows.app_fields import Serving
-from flows.approving import Approvals
+from flows.approvals.approving import Approvals
 from flows.hub import ADAPTER, HubTarget
 from flows.job_values import HUB_REF, AppName, Folder, Part, Ref, Source
 from flows.listing_fields import Listing
-from flows.placing import Compute
-from flows.retraining import Retrain
+from flows.machines.placing import Compute
+from flows.monitoring.thresholds import Thresholds
+from flows.retraining.policy import Retrain
 from flows.rollout import Rollout
-from flows.thresholds import Thresholds
 from training.config import CLIP, DINO, Recipe
 
 

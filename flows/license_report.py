@@ -6,9 +6,9 @@ from prefect import flow, task
 from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 
-from flows import license_files, recheck, rights
 from flows.errors import FlowError
 from flows.job import Job
+from flows.licensing import license_files, recheck, rights
 from flows.targets import Target
 
 

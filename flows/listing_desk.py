@@ -128,7 +128,7 @@ def outdated(place: Path) -> str | None:
 
 def changelog_of(place: Path) -> str:
     """What changed since the release before this one, reckoned again; it and its mail are written beside. JobError without one."""
-    from flows.records import write_text
+    from flows.books.records import write_text
 
     require(place)
     if not (place / EARLIER).is_file():

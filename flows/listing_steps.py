@@ -11,8 +11,8 @@ from prefect.cache_policies import NO_CACHE
 
 from flows.home import home
 from flows.job import Job
+from flows.money.price_basis import basis_of, earned_of, texts_of
 from flows.preflight import access_mail
-from flows.price_basis import basis_of, earned_of, texts_of
 from flows.progress import bar
 from flows.step_inputs import SOURCE
 from flows.steps import told

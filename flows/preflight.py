@@ -9,10 +9,11 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flows import rights, signing
-from flows.deploy_cost import deploy_cost
+from flows import signing
 from flows.errors import NotReady
 from flows.home import home
+from flows.licensing import rights
+from flows.money.deploy_cost import deploy_cost
 from flows.progress import say
 from flows.settings import app_settings
 from flows.targets import Target, open_platform, registry_url

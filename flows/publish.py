@@ -4,16 +4,18 @@ from typing import Any, Literal
 
 from prefect import flow
 
-from flows import adapter_steps, listing_steps, pool_training, run_book, steps, views
-from flows.app_turn import app_turn
-from flows.asking import price_in, require_approval
+from flows import adapter_steps, listing_steps, steps, views
+from flows.approvals.asking import price_in, require_approval
+from flows.books import run_book
+from flows.books.records import Stopwatch, record_run, sweep
 from flows.home import home
 from flows.hub_steps import share_adapter
 from flows.job import Job
+from flows.machines import pool_training
+from flows.orchestration.server_away import crashing
 from flows.progress import say
-from flows.records import Stopwatch, record_run, sweep
 from flows.retirement import require_not_retired
-from flows.server_away import crashing
+from flows.retraining.app_turn import app_turn
 from flows.targets import Target
 
 Until = Literal["gate", "package", "deploy", "listing"]

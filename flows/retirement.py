@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from flows.books.records import write_text
 from flows.errors import JobError
 from flows.home import home
 from flows.listing_desk import retire as retire_listing
 from flows.listing_folder import desk
 from flows.progress import say
-from flows.records import write_text
 from flows.targets import Target, job_file, open_platform, registry_url
 from serving.listing import takedown
 from serving.listing.errors import ListingError

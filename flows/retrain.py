@@ -10,15 +10,15 @@ from prefect import flow
 from prefect.artifacts import create_markdown_artifact
 from prefect.context import FlowRunContext
 
-from flows.asking import listed_price
-from flows.decision import Decision, as_json, keep, markdown
+from flows.approvals.asking import listed_price
 from flows.errors import FlowError, JobError
 from flows.events import emit
 from flows.job import Job
-from flows.looking import Asked, decision, look
 from flows.progress import say
 from flows.publish import published
-from flows.retraining import lateness
+from flows.retraining.decision import Decision, as_json, keep, markdown
+from flows.retraining.looking import Asked, decision, look
+from flows.retraining.policy import lateness
 from flows.targets import Target, job_of, live_releases
 
 

@@ -5,9 +5,9 @@ from contextlib import closing
 from functools import partial
 from typing import Any
 
-from flows import rights
 from flows.errors import JobError, LicenceBlocked
 from flows.home import home
+from flows.licensing import rights
 from flows.listing_desk import outdated
 from flows.listing_folder import desk
 from flows.progress import say

@@ -12,7 +12,7 @@ from flows.calls import called
 from flows.errors import JobError
 from flows.job import Job
 from flows.job_file import described
-from flows.sizing import Needs, scaling, startup_timeout, termination_grace
+from flows.money.sizing import Needs, scaling, startup_timeout, termination_grace
 
 if TYPE_CHECKING:
     from serving.app.settings import Acceleration, Marking, Safety

@@ -13,21 +13,23 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 from pydantic_core import to_jsonable_python
 
-from flows import hub, papers, preflight, rights, rollout, turns, views
+from flows import hub, papers, preflight, rollout, turns, views
 from flows.acceleration import accelerated, require_possible
 from flows.champion import champion_of
-from flows.compute import launch_trainer
 from flows.datasets import inputs_of, waste_of
 from flows.errors import GateRejected
 from flows.gating import require_accepted
 from flows.home import home
 from flows.job import Job
+from flows.licensing import rights
+from flows.machines.compute import launch_trainer
+from flows.machines.placing import Remote, place
+from flows.money.sizing import needs_of, require_machine
+from flows.money.training_cost import book_deploy, booking
 from flows.patience import patiently
-from flows.placing import Remote, place
 from flows.progress import bar, say
 from flows.settings import app_settings, require_usable
 from flows.signing import sign_package, signers
-from flows.sizing import needs_of, require_machine
 from flows.step_inputs import (
     SOURCE,
     base_digest,
@@ -40,7 +42,6 @@ from flows.step_inputs import (
 )
 from flows.store import Artefact, digest, file_digest, make, tree_digest
 from flows.targets import Target, at_present, keep_job, open_platform, registry_url
-from flows.training_cost import book_deploy, booking
 
 if TYPE_CHECKING:
     from training.gate import GateDecision
@@ -103,7 +104,7 @@ def trained(job: Job, dataset: Artefact, licences: Artefact, inputs: dict[str, A
         write_config(job, dataset, licences, work / "config.json")
         with bar("train") as progress, booking(job, "train", target, digest(inputs)):
             if isinstance(chosen := place(job.compute, deployed=False), Remote):
-                from flows.remote_training import Rented, train_remotely
+                from flows.machines.remote_training import Rented, train_remotely
 
                 rented = Rented(target=target, machine=chosen.machine, key=digest(inputs))
                 given = {"config": work / "config.json", "dataset": dataset.path, "verdict": licences.path}

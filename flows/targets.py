@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 from urllib.parse import urlsplit
 
+from flows.books.records import write_json
 from flows.errors import FlowError, JobError
 from flows.home import home
 from flows.job import Job
 from flows.job_file import parse_job
-from flows.records import write_json
 from flows.secret_blocks import platform_environment
 from serving.release.platform import FalPlatform
 

@@ -5,12 +5,13 @@ from typing import Any
 
 from prefect import flow
 
-from flows import adapter_steps, rights, steps
+from flows import adapter_steps, steps
 from flows.errors import FlowError
 from flows.home import home
 from flows.job import Job
-from flows.pool_training import fault_told, though_killed
-from flows.server_away import crashing
+from flows.licensing import rights
+from flows.machines.pool_training import fault_told, though_killed
+from flows.orchestration.server_away import crashing
 from flows.store import Artefact, find
 from flows.targets import Target
 

@@ -14,8 +14,8 @@ from typing import Any
 from PIL import Image
 from prefect.artifacts import create_link_artifact, create_markdown_artifact, create_table_artifact
 
-from flows.run_summary import PATHS, rows_of
-from flows.server_away import view
+from flows.books.run_summary import PATHS, rows_of
+from flows.orchestration.server_away import view
 
 WIDTH = 800  # pixels; a page is not wider
 

@@ -6,7 +6,7 @@ from typing import Any
 from prefect import flow
 from prefect.artifacts import create_markdown_artifact
 
-from flows.answering import kept_up
+from flows.approvals.answering import kept_up
 from flows.errors import FlowError
 from flows.events import emit
 from flows.progress import say

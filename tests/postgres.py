@@ -78,7 +78,7 @@ class Server:
         command = [_program("postgres"), "-D", str(self.folder / "data"), "-k", str(self.folder), *settings]
         with (self.folder / "server.log").open("ab") as log:
             self._reaper = subprocess.Popen(
-                [sys.executable, "-m", "flows.reaper", "2", *_as_nobody(command)],
+                [sys.executable, "-m", "flows.orchestration.reaper", "2", *_as_nobody(command)],
                 cwd=ROOT,
                 stdin=subprocess.PIPE,
                 stdout=log,

@@ -24,7 +24,7 @@ def listing(
 
     Example: lorasmith approvals list --json
     """
-    from flows.answering import kept_up
+    from flows.approvals.answering import kept_up
     from flows.targets import registry_url
     from serving.release.approvals import listed
     from serving.release.registry import Registry
@@ -47,7 +47,7 @@ def show(identity: Id, as_json: Json = False) -> None:
 
     Example: lorasmith approvals show 3f2a
     """
-    from flows.approval_sheet import sheet
+    from flows.approvals.approval_sheet import sheet
     from flows.targets import registry_url
     from serving.release.approvals import found
     from serving.release.registry import Registry
@@ -76,7 +76,7 @@ def deny(identity: Id, by: By, why: Why = "", as_json: Json = False) -> None:
 
 
 def say(identity: str, *, by: str, why: str, approve: bool, as_json: bool) -> None:
-    from flows.answering import answer
+    from flows.approvals.answering import answer
 
     row, then = answer(identity, approve=approve, by=by, why=why)
     print(json.dumps(row | {"then": then}, indent=2) if as_json else f"{line_of(row)}\n{then}")
@@ -84,7 +84,7 @@ def say(identity: str, *, by: str, why: str, approve: bool, as_json: bool) -> No
 
 def line_of(row: Mapping[str, Any]) -> str:
     """One line: what was asked, and what was said by whom."""
-    from flows.approving import WORDS
+    from flows.approvals.approving import WORDS
 
     asked = f"{row['state']:<8} {row['id']} {row['app']} ({row['target']}): {', '.join(WORDS[reason] for reason in row['reasons'])}"
     if row["state"] == "pending":

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from flows.data_watch import Update
+    from flows.retraining.data_watch import Update
 
 app = typer.Typer(help="Dataset folders.", no_args_is_help=True)
 
@@ -31,8 +31,8 @@ def watch(
 
     Example: lorasmith data watch pictures --settle 60
     """
-    from flows.data_watch import ServerAway, settled, tell, update, watched
     from flows.progress import say
+    from flows.retraining.data_watch import ServerAway, settled, tell, update, watched
 
     place = folder.resolve()
     if once:

@@ -30,7 +30,7 @@ def push(
     from flows.errors import JobError
     from flows.hub import HubTarget, require_distributable
     from flows.job_file import load_job
-    from flows.rights import verdict_of
+    from flows.licensing.rights import verdict_of
 
     loaded = load_job(job)
     try:

@@ -66,7 +66,7 @@ def report(
 
     Example: lorasmith license report examples/base --dataset examples/emoji/pictures --html report.html
     """
-    from flows.records import write_json, write_text
+    from flows.books.records import write_json, write_text
     from licenses import report as rendering
 
     verdict, code = judged(base, revision, component, dataset, publisher, as_of)
@@ -92,9 +92,9 @@ def live(
 
     Example: lorasmith license live --out reports
     """
-    from flows import license_files
     from flows.job_file import read_publisher
-    from flows.recheck import target_named
+    from flows.licensing import license_files
+    from flows.licensing.recheck import target_named
 
     found = license_files.checked(target_named(target), base or [], read_publisher(publisher) if publisher else {})
     if target is None:
@@ -119,8 +119,8 @@ def drift(
 
     Example: lorasmith license drift --sarif drift.sarif
     """
-    from flows import recheck
     from flows.job_file import read_publisher
+    from flows.licensing import recheck
 
     chosen = recheck.target_named(target)
     asked = list(recheck.every(chosen, base or [], read_publisher(publisher) if publisher else {}))
@@ -131,7 +131,7 @@ def drift(
     if as_json:
         print(json.dumps({"releases": rows, "faults": faults}, indent=2, ensure_ascii=False))
     else:
-        from flows.drift_text import as_markdown
+        from flows.licensing.drift_text import as_markdown
 
         print(as_markdown(rows) if rows or not faults else "", end="")
     for fault in faults:
@@ -154,7 +154,7 @@ def reviewed(
 
     Example: lorasmith license reviewed emoji-3d --by "A. Person" --reason "only the address of the licensor changed"
     """
-    from flows import recheck
+    from flows.licensing import recheck
 
     accepted = recheck.accept(app_name, recheck.target_named(target) or "sandbox", by=by, reason=reason)
     print(f"{app_name}: accepted as of verdict {accepted[:12]} by {by}")
@@ -188,7 +188,7 @@ def environment(
 def write_sarif(file: Path, findings: list[dict[str, Any]], location: str) -> None:
     from importlib.metadata import version
 
-    from flows.records import write_json
+    from flows.books.records import write_json
     from licenses.sarif import sarif
 
     write_json(file, sarif(findings, version=version("lorasmith"), location=location))
@@ -199,7 +199,7 @@ def judged(
 ) -> tuple[dict[str, Any], int]:
     from flows.errors import JobError
     from flows.job_file import read_publisher
-    from flows.rights import trust_for
+    from flows.licensing.rights import trust_for
     from licenses.check import check
     from licenses.publisher import load_publisher
 

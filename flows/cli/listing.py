@@ -54,8 +54,8 @@ def lint(
     import json
     from importlib.metadata import version
 
+    from flows.books.records import write_text
     from flows.listing_desk import findings
-    from flows.records import write_text
 
     found = findings(place_of(name, target))
     if sarif:

@@ -20,7 +20,7 @@ def logs(
 
     Example: lorasmith logs --follow
     """
-    from flows import log_files, run_book
+    from flows.books import log_files, run_book
 
     found = log_files.of_run(run_book.found(run)) if run else log_files.all_of_them()
     places = {}

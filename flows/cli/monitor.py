@@ -26,10 +26,10 @@ def monitor(
     """
     if context.invoked_subcommand:
         return
+    from flows.licensing.recheck import target_named
     from flows.monitoring.round import ask_platform, rounded
     from flows.monitoring.telling import as_json as row_of
     from flows.monitoring.telling import as_text
-    from flows.recheck import target_named
 
     reports = rounded(target_named(target), ask_platform)
     rows = [row_of(report) for report in reports]

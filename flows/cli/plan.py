@@ -101,7 +101,7 @@ def row(outlook: "Outlook") -> dict[str, Any]:
 
 def licence_line(job: "Job") -> str:
     """The verdict in one line."""
-    from flows.rights import verdict_of
+    from flows.licensing.rights import verdict_of
     from licenses.report import one_line
 
     return str(one_line(verdict_of(job, keep=False)))

@@ -80,11 +80,12 @@ def preflight(path: Path) -> "Job":
 
 def allowed(job: "Job") -> "Job":
     """The job, once its licences allow it: before Prefect is imported, before anything is downloaded."""
-    from flows import papers, rights
+    from flows import papers
     from flows.acceleration import require_possible
+    from flows.licensing import rights
+    from flows.money.sizing import require_machine
     from flows.progress import say
     from flows.settings import require_usable
-    from flows.sizing import require_machine
 
     verdict = rights.answered_verdict_of(job)
     if not rights.is_allowed(verdict):
@@ -111,8 +112,8 @@ def run_flow(job: "Job", target: Target = "sandbox", until: "Until" = "listing",
 def require_pool_server(job: "Job") -> None:
     """JobError where the training is for a pool and there is no server that could have one: a temporary one has no workers."""
     from flows.errors import JobError
-    from flows.placing import Pool, place
-    from flows.prefect_api import address
+    from flows.machines.placing import Pool, place
+    from flows.orchestration.prefect_api import address
 
     if isinstance(place(job.compute, deployed=False), Pool) and address() is None:
         raise JobError(
@@ -135,7 +136,7 @@ def ask_before_cost(target: Target, yes: bool) -> None:
 def ask_before_renting(job: "Job", target: Target, yes: bool) -> None:
     """A training on fal's machines costs money, before anything is deployed there."""
     from flows.cli.asking import require_agreed
-    from flows.placing import Remote, place
+    from flows.machines.placing import Remote, place
     from flows.targets import open_platform
 
     if target == "fal" and isinstance(place(job.compute, deployed=False), Remote):

@@ -23,7 +23,7 @@ def listing(
 
     Example: lorasmith runs list --number 5
     """
-    from flows import run_book
+    from flows.books import run_book
 
     runs = run_book.listed()[:number]
     if as_json:
@@ -43,7 +43,8 @@ def show(
 
     Example: lorasmith runs show emoji-3d
     """
-    from flows import prefect_api, run_book
+    from flows.books import run_book
+    from flows.orchestration import prefect_api
 
     run = run_book.found(identity)
     found = run | {
@@ -71,7 +72,7 @@ def lines_of(found: Mapping[str, Any]) -> Iterator[str]:
     if found.get("seconds"):
         yield f"{'steps':<16} {', '.join(f'{step} {seconds:g} s' for step, seconds in found['seconds'].items())}"
     if found.get("loss"):
-        from flows.run_summary import rows_of
+        from flows.books.run_summary import rows_of
 
         yield from (f"{name:<16} {value}" for name, value in rows_of(found).items() if name not in LINKS.values())
     if found["release"]:
@@ -104,7 +105,7 @@ def release_of(run: Mapping[str, Any]) -> dict[str, Any] | None:
 
 def decision_of(run: Mapping[str, Any]) -> dict[str, Any] | None:
     """The record of the retrain that this run was a part of."""
-    from flows.decision import newest
+    from flows.retraining.decision import newest
 
     begun, ended = run.get("begun_at"), run.get("ended_at")
     if run.get("flow") != "retrain-and-redeploy" or not begun:

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from flows import orchestrator, server_state
-from flows.compute import child_environment
 from flows.errors import FlowError, PrefectAway
 from flows.home import home
-from flows.prefect_api import LOOPBACK
+from flows.machines.compute import child_environment
+from flows.orchestration import orchestrator, server_state
+from flows.orchestration.prefect_api import LOOPBACK
 from flows.store import locked
 
 LEVELS = tuple(f"PREFECT_{name}_LEVEL" for name in ("LOGGING", "LOGGING_ROOT", "LOGGING_INTERNAL", "SERVER_LOGGING"))
@@ -111,7 +111,7 @@ def started(log: Path) -> tuple[str, "subprocess.Popen[bytes]"]:
     with socket.create_server(("127.0.0.1", 0)) as listener, log.open("ab") as output:
         server = subprocess.Popen(
             [
-                *(sys.executable, "-m", "flows.reaper", str(GRACE_SECONDS)),
+                *(sys.executable, "-m", "flows.orchestration.reaper", str(GRACE_SECONDS)),
                 *(sys.executable, "-m", "uvicorn", "--factory", f"{__name__}:temporary_app", "--log-level", "error"),
                 *("--fd", str(listener.fileno())),
             ],

@@ -16,15 +16,15 @@ def deploy(
 
     Example: lorasmith server deploy --profile kubernetes
     """
-    from flows import automating, server_process, worker_process
     from flows.home import home
-    from flows.orchestrator import adopt
-    from flows.profiles import load_profile
+    from flows.orchestration import automating, server_process, worker_process
+    from flows.orchestration.orchestrator import adopt
+    from flows.orchestration.profiles import load_profile
 
     load_profile(profile)
     environment = worker_process.environment_of(home(), lambda _: None)
     adopt(environment)
-    from flows.provisioning import provide
+    from flows.orchestration.provisioning import provide
 
     file = prefect_file.resolve() if prefect_file else server_process.FILE
     for remark in provide(file, environment, automating.FOLDER, profile):

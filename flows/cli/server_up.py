@@ -28,9 +28,9 @@ def up(
 
     Example: lorasmith server up --background
     """
-    from flows import server_process, server_state
     from flows.home import home
-    from flows.profiles import load_profile
+    from flows.orchestration import server_process, server_state
+    from flows.orchestration.profiles import load_profile
 
     load_profile(profile)
     if background and server_state.keeper(home()) is None:
@@ -61,8 +61,8 @@ def down(
 
     Example: lorasmith server down --workers
     """
-    from flows import server_process, worker_process
     from flows.home import home
+    from flows.orchestration import server_process, worker_process
 
     for name in worker_process.stop(home()) if workers else ():
         print(f"worker {name} stopped")
@@ -77,9 +77,9 @@ def status(as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = F
     """
     from dataclasses import asdict
 
-    from flows import server_state, worker_process
     from flows.home import home
-    from flows.orchestrator import address
+    from flows.orchestration import server_state, worker_process
+    from flows.orchestration.orchestrator import address
 
     state, workers = server_state.running(home()), worker_process.workers_of(home())
     well = state is not None and server_state.answers(address(state.port))

@@ -17,8 +17,8 @@ def status(as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = F
 
     Example: lorasmith status --json
     """
+    from flows.books.overview import overview
     from flows.home import home
-    from flows.overview import overview
     from serving.sandbox import control
 
     found = overview()

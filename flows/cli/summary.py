@@ -7,7 +7,7 @@ from typing import Any
 
 def print_summary(run: Mapping[str, Any]) -> None:
     """A row a line. Lines are never wrapped."""
-    from flows.run_summary import rows_of
+    from flows.books.run_summary import rows_of
 
     for name, value in rows_of(run, path=near).items():
         print(f"{name:<16} {value}")

@@ -25,8 +25,8 @@ def sign(
     from datetime import date
 
     from flows import keys
-    from flows.approval import sign, would_count
     from flows.home import home
+    from flows.licensing.waivers import sign, would_count
 
     trust, private = keys.trust(home()), keys.private_key(key or keys.own_key(home()))
     waiver = sign(file, private, date.today())
@@ -51,9 +51,9 @@ def check(
     from datetime import date
 
     from flows import keys
-    from flows.approval import would_count
     from flows.home import home
     from flows.job_file import read_publisher
+    from flows.licensing.waivers import would_count
     from licenses.publisher import load_publisher
 
     if publisher:

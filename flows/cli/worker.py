@@ -26,8 +26,8 @@ def up(
 
     Example: lorasmith worker up --pool gpu --limit 1
     """
-    from flows import worker_process
     from flows.home import home
+    from flows.orchestration import worker_process
 
     if not worker_process.work(home(), pool, name=name, limit=limit, say=lambda line: print(line, flush=True)):
         print(f"worker {name or pool} is up already")

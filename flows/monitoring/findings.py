@@ -6,7 +6,7 @@ from datetime import date, timedelta
 from typing import Literal
 
 from flows.monitoring.look import Answers, Look
-from flows.thresholds import Code, Thresholds
+from flows.monitoring.thresholds import Code, Thresholds
 from serving.listing.profit import loss, measured_of
 
 Level = Literal["ok", "warn", "alert"]

@@ -7,9 +7,9 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
+from flows.books.records import write_json, write_text
 from flows.home import home
 from flows.monitoring.findings import RANK, Finding, Level
-from flows.records import write_json, write_text
 from flows.store import locked
 
 KEPT = 3000  # rows: a month of one release, looked at every quarter of an hour

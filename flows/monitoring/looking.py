@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 from flows.home import home
 from flows.listing_folder import desk
 from flows.listing_marks import marks_of
+from flows.money.price_basis import images_of_a_unit
+from flows.money.sizing import gpu_of
 from flows.monitoring.golden import drawn_again
 from flows.monitoring.look import Answers, Day, Look, Price, percentile
 from flows.monitoring.money import money_of
 from flows.monitoring.papers import papers_of
+from flows.monitoring.thresholds import Thresholds
 from flows.own_calls import AskedPlatform, own_requests
-from flows.price_basis import images_of_a_unit
-from flows.sizing import gpu_of
 from flows.targets import job_of
-from flows.thresholds import Thresholds
 from serving.release.errors import PlatformError, PlatformTimeout, PlatformUnreachable, WrongKey
 from serving.release.platform import Books, Platform, Seen
 

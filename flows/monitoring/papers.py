@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from flows.home import home
-from flows.license_files import LAST
+from flows.licensing.license_files import LAST
+from flows.licensing.recheck import verdict_kept
 from flows.monitoring.look import Papers
-from flows.recheck import verdict_kept
 
 if TYPE_CHECKING:
     from flows.job import Job

@@ -11,8 +11,8 @@ from prometheus_client import CollectorRegistry, generate_latest, start_http_ser
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from flows.books.records import write_text
 from flows.monitoring.findings import RANK
-from flows.records import write_text
 
 FIGURES: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("requests_day", "Requests of others in the last 24 hours, refused and failed ones too", ("day", "requests")),

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from flows.books.records import write_json, write_text
 from flows.events import emit
 from flows.home import home
 from flows.monitoring import history
@@ -12,9 +13,8 @@ from flows.monitoring.findings import judged
 from flows.monitoring.look import Look
 from flows.monitoring.looking import begun, job_kept, limits_of, looked
 from flows.monitoring.telling import Report, as_json, as_markdown
-from flows.records import write_json, write_text
+from flows.monitoring.thresholds import Thresholds
 from flows.targets import Target, live_releases, open_platform
-from flows.thresholds import Thresholds
 
 LAST = "monitor.json"
 Ask = Callable[[Mapping[str, Any], int], Look]

@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from flows.records import write_text
+from flows.books.records import write_text
 from flows.store import is_sound, make
 from serving.release.budget import Budget
 from serving.release.deploy import publish_package

@@ -5,9 +5,11 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from flows import asking, gating, rights
+from flows import gating
+from flows.approvals import asking
 from flows.job import Job
 from flows.job_file import parse_job
+from flows.licensing import rights
 from flows.store import Artefact, make
 from flows.targets import registry_url
 from serving.release.deploy import publish_package

@@ -8,13 +8,14 @@ from typing import Any
 
 import yaml
 
-from flows import papers, rights
+from flows import papers
 from flows.adapter_steps import adapter_inputs
 from flows.datasets import inputs_of
 from flows.home import home
 from flows.job import Job
 from flows.job_file import load_job
-from flows.snapshots import requirements_of, serving_code_now
+from flows.licensing import rights
+from flows.retraining.snapshots import requirements_of, serving_code_now
 from flows.step_inputs import SOURCE, dataset_of, evaluation_inputs
 from flows.store import Artefact, digest, file_digest, make
 from flows.targets import keep_job, registry_url

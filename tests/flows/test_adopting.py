@@ -12,7 +12,7 @@ from flows.adapter_steps import require_pictures
 from flows.cli.adopting import job_of
 from flows.errors import GateRejected, JobError
 from flows.job_file import load_job
-from flows.rights import adapter_of
+from flows.licensing.rights import adapter_of
 from training.errors import AdapterError
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from flows.approval_sheet import sheet
-from flows.approving import Approvals, Reason, Standing, reasons, subject_of
-from flows.asking import Answer, price_in, require_approval
+from flows.approvals.approval_sheet import sheet
+from flows.approvals.approving import Approvals, Reason, Standing, reasons, subject_of
+from flows.approvals.asking import Answer, price_in, require_approval
 from flows.cli.main import app
 from flows.errors import GateRejected, JobError, LicenceBlocked, NotApproved
 from flows.gating import require_accepted

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from flows.compute import failure, launch_trainer, new_events, show
 from flows.errors import StepFailed, StepKilled
+from flows.machines.compute import failure, launch_trainer, new_events, show
 
 
 class Seen:

@@ -13,13 +13,14 @@ from typing import Any
 
 import pytest
 
-from flows import data_watch, events
+from flows import events
+from flows.books.records import write_json
 from flows.data_sensor import data_sensor
-from flows.data_watch import ServerAway, settled, tell, told, update, watched
 from flows.datasets import content_of
 from flows.errors import FlowError, JobError
-from flows.records import write_json
 from flows.retrain import draws_on
+from flows.retraining import data_watch
+from flows.retraining.data_watch import ServerAway, settled, tell, told, update, watched
 from flows.targets import job_file
 from tests.flows.published import release, toy_job
 

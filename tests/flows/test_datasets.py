@@ -16,7 +16,7 @@ from flows.datasets import inputs_of, options_of, source_of, stated, waste_of
 from flows.errors import JobError
 from flows.job import Dataset, Job
 from flows.job_file import load_job, parse_job
-from flows.rights import is_allowed, verdict_of
+from flows.licensing.rights import is_allowed, verdict_of
 from flows.settings import require_usable
 from tests.licenses.conftest import _hub as _hub
 from tests.licenses.conftest import hub  # noqa: F401  (fixture)

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from flows.decision import Decision, as_json, judgement, keep, last, markdown, newest
-from flows.retraining import Change
+from flows.retraining.decision import Decision, as_json, judgement, keep, last, markdown, newest
+from flows.retraining.policy import Change
 
 EVALUATION = {
     "held_out": 20,

@@ -8,7 +8,7 @@ import pytest
 
 from flows.job import Job
 from flows.job_file import load_job
-from flows.rights import keep_report, verdict_of
+from flows.licensing.rights import keep_report, verdict_of
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -12,9 +12,9 @@ import yaml
 from accelerate.commands.config.config_args import ClusterConfig, load_config_from_file
 from accelerate.commands.launch import _validate_launch_command, launch_command_parser
 
-from flows.compute import ACCELERATE, command_of
 from flows.errors import JobError
-from flows.gpus import at_most, free_of, held, visible
+from flows.machines.compute import ACCELERATE, command_of
+from flows.machines.gpus import at_most, free_of, held, visible
 
 NODES = [Path(f"/dev/nvidia{index}") for index in range(4)]
 
@@ -99,5 +99,5 @@ def test_the_launcher_starts_as_many_processes_as_gpus_were_granted(processes: i
     arguments, _, _ = _validate_launch_command(launch_command_parser().parse_args(launch))
     assert (arguments.num_processes, bool(arguments.multi_gpu), arguments.cpu) == (processes, many, cpu)
     assert (arguments.mixed_precision, arguments.num_machines) == ("no", 1)
-    assert [arguments.training_script, *arguments.training_script_args] == ["flows.tied", "training.run", "train"]
+    assert [arguments.training_script, *arguments.training_script_args] == ["flows.orchestration.tied", "training.run", "train"]
     assert arguments.module

@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 import yaml
 
-from flows import hub, rights
+from flows import hub
 from flows.errors import HubFailed, JobError, LicenceBlocked
 from flows.hub import HubTarget
 from flows.hub_steps import share_adapter
 from flows.job import Job
 from flows.job_file import parse_job
+from flows.licensing import rights
 from flows.store import Artefact
 from serving.listing.hub_card import LICENCE_FILE, WEIGHTS, licence_fields
 from tests.flows.writable_hub import WritableHub, writable

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-from flows.late_runs import Late, superseded
+from flows.orchestration.late_runs import Late, superseded
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 

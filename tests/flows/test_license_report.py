@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from flows import license_files, recheck
 from flows.cli.main import app
 from flows.events import events_file
 from flows.home import home
-from flows.license_files import checked, folder, keep
+from flows.licensing import license_files, recheck
+from flows.licensing.license_files import checked, folder, keep
 from licenses import portfolio
 from licenses.check import check
 from licenses.portfolio import Entry

@@ -7,8 +7,8 @@ import jsonschema
 import pytest
 import typer
 
+from flows.books.records import write_text
 from flows.cli.main import app, ended
-from flows.records import write_text
 from licenses.report import html, markdown, one_line
 
 ROOT = Path(__file__).parents[2]

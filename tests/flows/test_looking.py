@@ -15,15 +15,15 @@ from typing import Any
 
 import pytest
 
-from flows import training_cost
-from flows.app_turn import app_turn
-from flows.decision import keep
 from flows.errors import FlowError, GateRejected, LicenceBlocked, NotApproved
 from flows.job import Job
-from flows.looking import Asked, look
+from flows.money import training_cost
+from flows.money.spending import book_forecast
 from flows.retrain import chosen, retrain
-from flows.snapshots import at_present, licences_now, on_record
-from flows.spending import book_forecast
+from flows.retraining.app_turn import app_turn
+from flows.retraining.decision import keep
+from flows.retraining.looking import Asked, look
+from flows.retraining.snapshots import at_present, licences_now, on_record
 from flows.targets import Target, job_of
 from tests.flows.published import evaluation, release, toy_job
 
@@ -245,7 +245,7 @@ def test_two_looks_at_once_do_one_training(tmp_path: Path) -> None:
 
 def test_a_turn_is_given_back_by_a_run_that_was_killed(tmp_path: Path) -> None:
     code = (
-        "import time; from flows.app_turn import app_turn\n"
+        "import time; from flows.retraining.app_turn import app_turn\n"
         "with app_turn('sandbox', 'toy', progress=print): print('held', flush=True); time.sleep(600)\n"
     )
     holder = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, cwd=ROOT, env=dict(os.environ))

@@ -15,6 +15,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from typer.testing import CliRunner
 
+from flows.books.records import write_json
 from flows.cli.main import app
 from flows.events import events_file
 from flows.job import Job
@@ -27,7 +28,6 @@ from flows.monitoring.prometheus import exposition, last, served
 from flows.monitoring.round import ask_platform, rounded
 from flows.monitoring.telling import Report, as_json, as_markdown, as_text
 from flows.own_calls import note
-from flows.records import write_json
 from flows.store import file_digest, make
 from flows.targets import keep_job, live_releases, registry_url
 from serving.release.deploy import publish_package

@@ -4,7 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from flows.orchestrator import SOURCE, address, environment, settings
+from flows.orchestration.orchestrator import SOURCE, address, environment, settings
 
 FOLDER = Path("/somewhere/prefect")
 

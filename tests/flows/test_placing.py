@@ -3,7 +3,7 @@
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from flows.placing import Compute, Here, Place, Pool, Remote, place, processes_for
+from flows.machines.placing import Compute, Here, Place, Pool, Remote, place, processes_for
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,18 @@ from prefect.client.schemas.objects import FlowRun
 from prefect.states import Cancelled, Completed, Crashed, Failed, Running, Scheduled, State
 
 from flows.errors import StepFailed, StepKilled
-from flows.pool_training import CODE, LINE, PATIENCE, has_ended, hint, next_attempt, require_completed, though_killed, unended
-from flows.resuming import LIMIT
+from flows.machines.pool_training import (
+    CODE,
+    LINE,
+    PATIENCE,
+    has_ended,
+    hint,
+    next_attempt,
+    require_completed,
+    though_killed,
+    unended,
+)
+from flows.orchestration.resuming import LIMIT
 
 
 def run(state: State, labels: dict[str, Any] | None = None) -> FlowRun:

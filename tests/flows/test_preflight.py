@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from flows import preflight, signing
-from flows.deploy_cost import deploy_cost, images_drawn
 from flows.errors import NotReady
 from flows.job import Job
 from flows.job_file import load_job, parse_job
+from flows.money.deploy_cost import deploy_cost, images_drawn
 from serving.release.errors import SharedRefused
 from serving.release.package import _seal, load_package
 from serving.release.refusals import failure
@@ -104,7 +104,7 @@ def test_another_verdict_than_the_packaged_one_has_the_licences_exit_code(
 
 
 def test_an_old_verdict_is_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("flows.rights.verdict_of", lambda job: {"hash": "new"})
+    monkeypatch.setattr("flows.licensing.rights.verdict_of", lambda job: {"hash": "new"})
     assert preflight.fresh(job(), {"hash": "old", "as_of": "2020-01-01"}) == {"hash": "new"}
     assert preflight.fresh(job(), VERDICT) == VERDICT
 
@@ -148,7 +148,7 @@ def test_what_was_tried_replaces_what_was_unknown() -> None:
 
 
 def test_a_deploy_costs_two_starts_their_idling_and_the_pictures() -> None:
-    from flows.sizing import gpu_of, needs_of
+    from flows.money.sizing import gpu_of, needs_of
 
     wanted = job(machine_type="GPU-H200", keep_alive=60, num_gpus=2, startup_timeout=600)
     gpu, needs = gpu_of("GPU-H200"), needs_of(wanted)

@@ -4,7 +4,7 @@ import pytest
 
 from flows.errors import JobError
 from flows.job_file import parse_job
-from flows.price_basis import basis_of, images_of_a_unit, texts_of
+from flows.money.price_basis import basis_of, images_of_a_unit, texts_of
 from serving.listing.reckoning import reckoned
 from tests.flows.test_sizing import job
 

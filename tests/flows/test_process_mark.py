@@ -11,14 +11,14 @@ from typing import Any
 import psutil
 import pytest
 
-from flows import process_mark, run_book
-from flows.process_mark import is_gone, mark
+from flows.books import process_mark, run_book
+from flows.books.process_mark import is_gone, mark
 
 
 @pytest.fixture
 def other() -> Any:
     """A process of ours, its mark made by itself."""
-    code = "import json, sys, flows.process_mark as m; print(json.dumps(m.mark()), flush=True); sys.stdin.read()"
+    code = "import json, sys, flows.books.process_mark as m; print(json.dumps(m.mark()), flush=True); sys.stdin.read()"
     root = Path(__file__).resolve().parents[2]
     with subprocess.Popen([sys.executable, "-c", code], cwd=root, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
         yield child

@@ -12,8 +12,8 @@ from docker.types import HostConfig
 from prefect.utilities.templating import apply_values, find_placeholders
 
 from flows.errors import JobError
-from flows.orchestrator import POOLS
-from flows.profiles import USER, Pool, limit_of, load_profile, profiles, shipped, template
+from flows.orchestration.orchestrator import POOLS
+from flows.orchestration.profiles import USER, Pool, limit_of, load_profile, profiles, shipped, template
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "flows" / "deployments"

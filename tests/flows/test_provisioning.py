@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from flows import automating, provisioning
 from flows.errors import FlowError
+from flows.orchestration import automating, provisioning
 
 WANTED: dict[str, Any] = {
     "name": "publish",

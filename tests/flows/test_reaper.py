@@ -23,7 +23,7 @@ time.sleep(300)
 
 def start(tmp_path: Path) -> tuple["subprocess.Popen[bytes]", list[int]]:
     pids = tmp_path / "pids"
-    command = [sys.executable, "-m", "flows.reaper", "1", sys.executable, "-c", TREE, str(pids)]
+    command = [sys.executable, "-m", "flows.orchestration.reaper", "1", sys.executable, "-c", TREE, str(pids)]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, cwd=ROOT)
     deadline = time.monotonic() + 30
     while not (pids.exists() and len(pids.read_text().split()) == 2):
@@ -48,6 +48,6 @@ def test_the_whole_tree_ends(tmp_path: Path, how: str) -> None:
 
 @pytest.mark.parametrize("code", [0, 3, 130])
 def test_the_exit_code_is_the_commands(code: int) -> None:
-    command = [sys.executable, "-m", "flows.reaper", "1", sys.executable, "-c", f"raise SystemExit({code})"]
+    command = [sys.executable, "-m", "flows.orchestration.reaper", "1", sys.executable, "-c", f"raise SystemExit({code})"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, cwd=ROOT) as process:
         assert process.wait(20) == code

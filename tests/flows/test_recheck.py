@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 import yaml
 
-from flows import recheck, rights
+from flows.books.records import write_json
 from flows.errors import JobError, LicenceBlocked
 from flows.job_file import load_job
-from flows.records import write_json
+from flows.licensing import recheck, rights
 from flows.targets import job_file, live_releases, registry_url
 from serving.release.registry import Registry
 from tests.licenses.conftest import APACHE, _hub, hub  # noqa: F401  (fixtures)
@@ -65,7 +65,7 @@ def test_unchanged_terms_mark_nothing(live: dict[str, Any]) -> None:
 
 
 def test_a_change_marks_the_release_and_stops_its_retraining(live: dict[str, Any], hub: LoopbackHub) -> None:  # noqa: F811
-    from flows.looking import Asked, look
+    from flows.retraining.looking import Asked, look
 
     serve(hub, {"LICENSE": APACHE + "\n\n" + CLAUSE + "\n"}, commit="f" * 40)
     row = recheck.release_again(only())

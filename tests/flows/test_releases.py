@@ -15,10 +15,10 @@ import typer
 from typer.testing import CliRunner
 
 from flows import garbage, retirement, targets
+from flows.books.records import write_json
 from flows.cli import journal, releases
 from flows.errors import JobError
 from flows.home import home
-from flows.records import write_json
 from flows.retrain import retrain
 from flows.store import make
 from flows.targets import job_file, registry_url

@@ -13,13 +13,14 @@ import pytest
 import torch
 from safetensors.numpy import load_file
 
-from flows import garbage, remote_training, steps
+from flows import garbage, steps
 from flows.cli.publish import ask_before_renting
 from flows.errors import JobError, StepFailed
 from flows.job import Job, Training
 from flows.job_file import parse_job
-from flows.remote_limits import LONGEST, LONGEST_START, UNKNOWN, limit_for
-from flows.remote_training import (
+from flows.machines import remote_training
+from flows.machines.remote_limits import LONGEST, LONGEST_START, UNKNOWN, limit_for
+from flows.machines.remote_training import (
     ADAPTER,
     LARGEST_BASE,
     OF_OPTIMIZERS,

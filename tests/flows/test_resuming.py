@@ -5,7 +5,7 @@ from uuid import UUID
 
 import pytest
 
-from flows.resuming import LIMIT, Ended, may_go_on
+from flows.orchestration.resuming import LIMIT, Ended, may_go_on
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 

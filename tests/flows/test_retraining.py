@@ -13,7 +13,7 @@ import pytest
 from pydantic import ValidationError
 
 from flows.errors import JobError
-from flows.retraining import NAMES, TRAINED_BY, Retrain, Snapshot, changes, lateness, named, needs_training, over_budget
+from flows.retraining.policy import NAMES, TRAINED_BY, Retrain, Snapshot, changes, lateness, named, needs_training, over_budget
 
 PARTS = [field.name for field in fields(Snapshot)]
 ON_RECORD = Snapshot(**{name: f"{name}-1" for name in PARTS})
@@ -94,7 +94,8 @@ def test_the_job_says_what_a_month_may_cost_in_cents() -> None:
 
 
 def test_a_look_loads_no_torch() -> None:
-    code = "import sys, flows.retrain, flows.snapshots, flows.data_sensor, training.scores; sys.exit('torch' in sys.modules)"
+    looks = "flows.retrain, flows.retraining.snapshots, flows.data_sensor, training.scores"
+    code = f"import sys, {looks}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[2], check=False).returncode == 0
 
 

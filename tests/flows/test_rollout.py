@@ -11,12 +11,13 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from flows import rights, rollback, rollout
+from flows import rollback, rollout
 from flows.cli.main import app
 from flows.cli.status import remarks
 from flows.errors import FlowError, JobError, LicenceBlocked
 from flows.job import Job
 from flows.job_file import parse_job
+from flows.licensing import rights
 from flows.targets import job_file, job_of, keep_job, registry_url, restore_job
 from flows.watch import watch
 from flows.way_back import rollback as way_back

@@ -12,16 +12,16 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from flows import log_files, run_book
+from flows.books import log_files, run_book
+from flows.books.records import write_json
 from flows.cli.main import app
 from flows.errors import GateRejected
 from flows.progress import say
-from flows.records import write_json
 
 ROOT = Path(__file__).resolve().parents[2]
 SLEEPER = """
 import time
-from flows import run_book
+from flows.books import run_book
 with run_book.entry("fox", "fox", "sandbox"):
     print(flush=True)
     time.sleep(600)

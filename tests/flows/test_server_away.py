@@ -4,7 +4,7 @@ import httpx
 import pytest
 from prefect.client.schemas.objects import State
 
-from flows.server_away import WORKERS_RUN, crashing, view
+from flows.orchestration.server_away import WORKERS_RUN, crashing, view
 
 SERVER, OTHER = "http://127.0.0.1:9/api", "http://127.0.0.1:10"
 

@@ -4,14 +4,14 @@ import subprocess
 import sys
 from pathlib import Path
 
-from flows import server_state
-from flows.server_state import ServerState
+from flows.orchestration import server_state
+from flows.orchestration.server_state import ServerState
 
 ROOT = Path(__file__).resolve().parents[2]
 KEEPER = """
 import sys
 from pathlib import Path
-from flows.server_state import sole
+from flows.orchestration.server_state import sole
 
 with sole(Path(sys.argv[1])):
     print("held", flush=True)

@@ -4,8 +4,8 @@ import pytest
 import yaml
 from prefect.client.schemas.objects import State, StateType
 
-from flows.automating import FOLDER
-from flows.silence import LIVES, UNHEARD, pause_before, verdict
+from flows.orchestration.automating import FOLDER
+from flows.orchestration.silence import LIVES, UNHEARD, pause_before, verdict
 
 ZOMBIE, STILLBORN = (
     action["message"]

@@ -9,8 +9,8 @@ import pytest
 from flows.errors import JobError
 from flows.job import Job
 from flows.job_file import load_job, parse_job
+from flows.money.sizing import Needs, gpu_of, needs_of, require_machine, scaling, startup_timeout, termination_grace
 from flows.settings import app_settings
-from flows.sizing import Needs, gpu_of, needs_of, require_machine, scaling, startup_timeout, termination_grace
 from training.forecast.memory import WORKSPACE
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -57,7 +57,7 @@ def test_a_machine_that_can_not_hold_the_base_is_refused_and_one_that_just_can_i
 ) -> None:
     wanted = job(machine_type="GPU-RTX4090")
     for memory, says in ((25e9, "refused"), (23e9, "told"), (20e9, "")):
-        monkeypatch.setattr("flows.sizing._counted", lambda *_, memory=memory: (memory, memory, 1e12))
+        monkeypatch.setattr("flows.money.sizing._counted", lambda *_, memory=memory: (memory, memory, 1e12))
         if says == "refused":
             with pytest.raises(JobError, match=r"serving.machine_type: got 'GPU-RTX4090'; the base needs 23 GiB by the forecast"):
                 require_machine(wanted)

@@ -14,10 +14,10 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flows import training_cost
 from flows.job import Job
 from flows.job_file import load_job
-from flows.spending import Rate, book, book_forecast, booked, latest, month_of, nano, spent, usd
+from flows.money import training_cost
+from flows.money.spending import Rate, book, book_forecast, booked, latest, month_of, nano, spent, usd
 
 ROOT = Path(__file__).resolve().parents[2]
 RENTED = Rate(usd_per_second=Decimal("0.001"), source="a rate")
@@ -78,7 +78,7 @@ def test_what_fails_has_cost_its_time(home: Path) -> None:
 
 def test_what_is_killed_is_booked_up_to_then(home: Path) -> None:
     code = (
-        "import os, time; from decimal import Decimal; from pathlib import Path; from flows.spending import Rate, booked\n"
+        "import os, time; from decimal import Decimal; from pathlib import Path; from flows.money.spending import Rate, booked\n"
         "rate = Rate(usd_per_second=Decimal('0.001'), source='a rate')\n"
         f"with booked(Path({str(home)!r}), 'a', 'train', rate=rate, every=0.02):\n"
         "    time.sleep(0.3); os.kill(os.getpid(), 9)\n"

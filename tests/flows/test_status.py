@@ -12,8 +12,10 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from flows import decision, run_book, spending
+from flows.books import run_book
 from flows.cli.main import app
+from flows.money import spending
+from flows.retraining import decision
 from flows.targets import registry_url
 from serving.release.approvals import ask
 from serving.release.registry import Registry

@@ -12,7 +12,7 @@ from flows.monitoring.findings import Finding, judged, worst
 from flows.monitoring.look import Answers, Day, Drawn, Look, Money, Papers, Price
 from flows.monitoring.money import money_of
 from flows.monitoring.round import events_of
-from flows.thresholds import Thresholds
+from flows.monitoring.thresholds import Thresholds
 from serving.release.platform import Books
 from tests.flows.test_job import SMALL
 

@@ -13,7 +13,7 @@ from flows import keys
 from flows.cli.main import app, ended
 from flows.errors import JobError
 from flows.job_file import absolute, load_job, read_publisher
-from flows.rights import verdict_of
+from flows.licensing.rights import verdict_of
 from licenses.hard import HARD
 from tests.licenses.signing import ADA, EVE, public_of
 

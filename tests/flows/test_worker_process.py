@@ -9,9 +9,9 @@ import psutil
 import pytest
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
-from flows import keeping
-from flows.engines import RUN_ID, engines, has_worker
-from flows.worker_process import Kept, WorkerState, read_state
+from flows.orchestration import keeping
+from flows.orchestration.engines import RUN_ID, engines, has_worker
+from flows.orchestration.worker_process import Kept, WorkerState, read_state
 from tests.operations.prefect import until
 
 RUN, OTHER = "00000000-0000-0000-0000-000000000001", "00000000-0000-0000-0000-000000000002"

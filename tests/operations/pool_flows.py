@@ -10,11 +10,11 @@ from prefect import flow
 
 from flows import step_inputs
 from flows.adapter_steps import adapter_inputs
-from flows.compute import GRACE_SECONDS
 from flows.errors import GateRejected, StepFailed
 from flows.home import home
 from flows.job import Job
-from flows.pool_training import fault_told, train_on_pool
+from flows.machines.compute import GRACE_SECONDS
+from flows.machines.pool_training import fault_told, train_on_pool
 from flows.store import make
 from flows.train import kept
 
@@ -60,7 +60,7 @@ def wait_for_go(job: Job) -> None:
     """Under the reaper, as the trainer is."""
     words = [
         "-m",
-        "flows.reaper",
+        "flows.orchestration.reaper",
         str(GRACE_SECONDS),
         sys.executable,
         "-c",

@@ -1,4 +1,4 @@
-"""A real Prefect server with two process workers on a free port of loopback, in the environment of flows/orchestrator.py."""
+"""A real Prefect server with two process workers on a free port of loopback, in the environment of `server up`."""
 
 import os
 import signal
@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from flows import orchestrator
+from flows.orchestration import orchestrator
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -15,8 +15,8 @@ from typing import Any
 
 import httpx
 
-from flows import server_state
 from flows.job_file import load_job
+from flows.orchestration import server_state
 from tests.failpoints.driver import Outcome
 from tests.failpoints.effects import Point
 from tests.operations import drill_world as drill

@@ -11,7 +11,7 @@ from uuid import UUID
 
 import psutil
 
-from flows import orchestrator
+from flows.orchestration import orchestrator
 from tests.operations.prefect import ROOT, begun, done, until
 
 TOYS = ROOT / "tests" / "operations" / "toy.yaml"

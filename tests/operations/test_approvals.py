@@ -18,10 +18,11 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from flows import overview, prefect_api
-from flows.answering import kept_up
+from flows.approvals.answering import kept_up
+from flows.books import overview
 from flows.cli.main import app
-from flows.resuming import resume_crashed
+from flows.orchestration import prefect_api
+from flows.orchestration.resuming import resume_crashed
 from flows.targets import registry_url
 from serving.release.approvals import listed
 from serving.release.registry import Registry

@@ -17,7 +17,7 @@ from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterId
 from prefect.client.schemas.objects import FlowRun
 
-from flows import automating
+from flows.orchestration import automating
 from tests.operations.prefect import ROOT, Prefect, until
 
 SAID = {

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.records import write_json
+from flows.books.records import write_json
 from flows.store import make
 from serving.release.errors import DeployBusy
 from serving.release.lease import deploy_lease

@@ -15,9 +15,9 @@ from uuid import UUID
 import psutil
 import pytest
 
-from flows import automating, provisioning, server_state
 from flows.errors import FlowError
-from flows.orchestrator import HEARTBEAT_SECONDS
+from flows.orchestration import automating, provisioning, server_state
+from flows.orchestration.orchestrator import HEARTBEAT_SECONDS
 from tests.operations.prefect import ROOT, until
 from tests.operations.stack import TOYS, Stack, is_alive, marked, notes, process_of
 

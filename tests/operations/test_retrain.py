@@ -14,7 +14,7 @@ import httpx
 import pytest
 import yaml
 
-from flows.decision import newest
+from flows.retraining.decision import newest
 from tests.flows.published import release, toy_job
 from tests.operations.prefect import ROOT, Prefect, until
 

@@ -19,9 +19,9 @@ from prefect.deployments import run_deployment
 from prefect.states import Cancelled, Cancelling, Failed
 
 from flows.errors import FlowError
-from flows.orchestrator import POOLS
-from flows.profiles import load_profile, template
-from flows.provisioning import provide
+from flows.orchestration.orchestrator import POOLS
+from flows.orchestration.profiles import load_profile, template
+from flows.orchestration.provisioning import provide
 from flows.store import Artefact, make
 from tests.operations.pool_flows import LINE
 from tests.operations.prefect import ROOT, Prefect, until

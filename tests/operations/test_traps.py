@@ -27,9 +27,10 @@ from packaging.version import Version
 from prefect import task
 from prefect.cache_policies import INPUTS, NO_CACHE, TASK_SOURCE
 
-from flows import orchestrator, provisioning, server_state, step_inputs, store
+from flows import step_inputs, store
 from flows.cli.main import app
 from flows.errors import FlowError
+from flows.orchestration import orchestrator, provisioning, server_state
 from tests.flows.published import toy_job
 from tests.operations import bare
 from tests.operations.prefect import ROOT
@@ -127,10 +128,11 @@ def imported(file: Path) -> Iterator[str]:
 
 
 def ours(kind: type) -> Iterator[Any]:
-    """Every task, or flow, of the modules of flows/."""
+    """Every task, or flow, of the modules of flows/ and its rooms."""
     seen = set()
-    for file in sorted((ROOT / "flows").glob("*.py")):
-        for each in vars(importlib.import_module(f"flows.{file.stem}")).values():
+    for file in sorted((ROOT / "flows").rglob("*.py")):
+        module = ".".join(file.relative_to(ROOT).with_suffix("").parts)
+        for each in vars(importlib.import_module(module)).values():
             if isinstance(each, kind) and id(each) not in seen:
                 seen.add(id(each))
                 yield each

@@ -11,8 +11,8 @@ import httpx
 from prefect import flow
 from prefect.concurrency.sync import concurrency
 
-from flows.compute import GRACE_SECONDS
-from flows.server_away import crashing
+from flows.machines.compute import GRACE_SECONDS
+from flows.orchestration.server_away import crashing
 
 STUBBORN = "import signal, time; [signal.signal(n, signal.SIG_IGN) for n in (signal.SIGTERM, signal.SIGINT)]; time.sleep(600)"
 TREE = (
@@ -72,8 +72,17 @@ def losing(folder: str) -> None:
 
 @flow
 def training(folder: str) -> None:
-    """As flows/compute.py does: under the reaper, a tree with a process in a session of its own that ignores signals."""
-    command = [sys.executable, "-m", "flows.reaper", str(GRACE_SECONDS), sys.executable, "-c", TREE, f"MARK-{Path(folder).name}"]
+    """As flows/machines/compute.py does: under the reaper, a tree with a process in a session of its own that ignores signals."""
+    command = [
+        sys.executable,
+        "-m",
+        "flows.orchestration.reaper",
+        str(GRACE_SECONDS),
+        sys.executable,
+        "-c",
+        TREE,
+        f"MARK-{Path(folder).name}",
+    ]
     with Path(folder, "out").open("wb") as out:
         child = subprocess.Popen(
             [word.replace("'MARK'", f"'MARK-{Path(folder).name}'") for word in command],

@@ -5,10 +5,10 @@ import time
 from typing import Any
 
 from flows import retrain as real
-from flows.decision import Decision
 from flows.home import home
 from flows.job import Job
-from flows.looking import Asked, Publish, look
+from flows.retraining.decision import Decision
+from flows.retraining.looking import Asked, Publish, look
 from flows.targets import Target
 from tests.flows.published import release
 

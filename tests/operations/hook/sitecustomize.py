@@ -88,7 +88,7 @@ def victims(world: str, role: str) -> Iterator[int]:
 
 def is_role(words: list[str], role: str) -> bool:
     """Whether a command line is the one of a role; `machine` is all of them."""
-    reaped, launched = "flows.reaper" in words, "accelerate.commands.launch" in words
+    reaped, launched = "flows.orchestration.reaper" in words, "accelerate.commands.launch" in words
     return {
         "machine": True,
         "flow": "prefect.engine" in words,

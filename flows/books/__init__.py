@@ -1,0 +1,1 @@
+"""What runs leave behind, and what a person is told of it."""

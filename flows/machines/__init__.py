@@ -1,0 +1,1 @@
+"""Where a training runs: here, on the work pool of the GPUs, or on a machine that fal rents out."""

@@ -1,0 +1,1 @@
+"""What training, deploys and serving cost, and what that leaves."""
