@@ -3,9 +3,9 @@
 from typing import Any
 
 from prefect import flow, task
-from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 
+from flows import views
 from flows.errors import FlowError
 from flows.job import Job
 from flows.licensing import license_files, recheck, rights
@@ -42,9 +42,7 @@ def license_report(
     else:
         found = license_files.checked(target, bases or [], publisher or {})
         license_files.keep(found)
-    create_markdown_artifact(
-        license_files.page(found), key="license-report-live", description="Whether what is live is still allowed"
-    )
+    views.page(license_files.page(found), key="license-report-live", description="Whether what is live is still allowed")
     if found.faults:
         raise FlowError(
             f"{len(found.faults)} of {len(found.rows) + len(found.faults)} could not be checked: {'; '.join(found.faults)}"

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from prefect import flow, task
-from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.cache_policies import NO_CACHE
 
+from flows import views
 from flows.errors import FlowError
 from flows.monitoring import history
 from flows.monitoring.look import Look
@@ -25,13 +25,13 @@ def look_at(release: Mapping[str, Any], drawn_today: int) -> Look:
 def monitor(target: Target | None = None) -> list[dict[str, Any]]:
     """One row a live release, with what it means by its job's thresholds. FlowError at the end where one could not be asked."""
     reports = rounded(target, look_at)
-    create_table_artifact(
+    views.table(
         [as_row(report) for report in reports] or [{"app": "no live release"}],
         key="monitor",
         description="Live releases, a row each",
     )
     text = (history.folder() / "report.md").read_text()
-    create_markdown_artifact(text, key="monitor-report", description="What they answer, earn and cost, and what needs somebody")
+    views.page(text, key="monitor-report", description="What they answer, earn and cost, and what needs somebody")
     faults = [f"{one.look.app} on {one.look.target}: {one.look.fault}" for one in reports if one.look.fault]
     if faults:
         raise FlowError(f"{len(faults)} of {len(reports)} releases could not be asked: {'; '.join(faults)}")

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from prefect import flow
-from prefect.artifacts import create_markdown_artifact
 from prefect.context import FlowRunContext
 
+from flows import views
 from flows.approvals.asking import listed_price
 from flows.errors import FlowError, JobError
 from flows.events import emit
@@ -102,7 +102,8 @@ def tell(made: Decision) -> dict[str, Any]:
     say(f"{'!' if made.outcome == 'failed' else '✓'} decision    {made.line}")
     record = as_json(made) | {"path": str(path)}
     if context:
-        create_markdown_artifact(markdown(made), key=f"decision-{made.app}", description=f"{made.target}: {made.outcome}")
+        shown = markdown(replace(made, links={}))  # the files of the record are on this disk, where no page can open them
+        views.page(shown, key=f"decision-{made.app}", description=f"{made.target}: {made.outcome}")
     emit(f"lorasmith.retrain.{made.outcome.replace(' ', '-')}", f"lorasmith.app.{made.target}.{made.app}", record)
     return record
 

@@ -21,18 +21,26 @@ WIDTH = 800  # pixels; a page is not wider
 
 
 @view
+def page(text: str, *, key: str, description: str | None = None) -> None:
+    """Markdown, as one of the pages that Prefect keeps under a key."""
+    create_markdown_artifact(text, key=key, description=description)
+
+
+@view
+def table(rows: list[dict[str, Any]], *, key: str, description: str) -> None:
+    create_table_artifact(rows, key=key, description=description)
+
+
 def license_report(folder: Path) -> None:
     text = (folder / "report.md").read_text()
-    create_markdown_artifact(text, key="license-report", description="What the licences allow, before anything is made")
+    page(text, key="license-report", description="What the licences allow, before anything is made")
 
 
-@view
 def dataset_report(folder: Path) -> None:
     text = (folder / "report.md").read_text()
-    create_markdown_artifact(text, key="dataset-report", description="Pictures that were kept, dropped and held out, and remarks")
+    page(text, key="dataset-report", description="Pictures that were kept, dropped and held out, and remarks")
 
 
-@view
 def loss_table(bundle: Path) -> None:
     evaluation = json.loads((bundle / "evaluation.json").read_text())
     rows = [
@@ -40,15 +48,14 @@ def loss_table(bundle: Path) -> None:
         for row in evaluation["per_picture"]
     ]
     total = {"picture": "mean", "base": round(evaluation["loss"]["base"], 4), "adapter": round(evaluation["loss"]["adapter"], 4)}
-    create_table_artifact([total, *rows], key="held-out-loss", description="Stable validation loss on held-out pictures")
+    table([total, *rows], key="held-out-loss", description="Stable validation loss on held-out pictures")
 
 
-@view
 def sample_grid(bundle: Path) -> None:
     first = json.loads((bundle / "evaluation.json").read_text())["samples"][0]
     columns = [name for name in first if name not in ("prompt", "seed")]
     picture = f"![{', '.join(columns)}]({shown(bundle / 'samples' / 'grid.png')})"  # an image artifact prints its address as well
-    create_markdown_artifact(picture, key="sample-grid", description=" | ".join(columns))
+    page(picture, key="sample-grid", description=" | ".join(columns))
 
 
 def shown(picture: Path) -> str:
@@ -67,10 +74,9 @@ def endpoint_link(release: Mapping[str, Any]) -> None:
     create_link_artifact(release["urls"]["run"], link_text=release["urls"]["run"], key="endpoint", description=where)
 
 
-@view
 def run_summary(run: Mapping[str, Any]) -> None:
     """What the command line says at the end of a run, with the grid in place of paths."""
-    create_markdown_artifact(summary_page(run), key="run-summary", description=f"{run['app']} {run['revision']}")
+    page(summary_page(run), key="run-summary", description=f"{run['app']} {run['revision']}")
 
 
 def summary_page(run: Mapping[str, Any]) -> str:

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from prefect import flow
-from prefect.artifacts import create_markdown_artifact
 
+from flows import views
 from flows.approvals.answering import kept_up
 from flows.errors import FlowError
 from flows.events import emit
@@ -57,4 +57,4 @@ def tell(release: Mapping[str, Any], found: Watched) -> None:
     row = row_of(release, found)
     emit(f"lorasmith.release.{found.state.replace(' ', '-')}", f"lorasmith.app.{release['target']}.{release['app']}", row)
     facts = "\n".join(f"- {name}: {value}" for name, value in row.items())
-    create_markdown_artifact(f"# {release['app']} on {release['target']}: {found.state}\n\n{facts}\n", key="watch")
+    views.page(f"# {release['app']} on {release['target']}: {found.state}\n\n{facts}\n", key="watch")

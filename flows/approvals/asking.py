@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from prefect import suspend_flow_run
-from prefect.artifacts import create_markdown_artifact
 from prefect.context import FlowRunContext
 from prefect.input import RunInput
 from pydantic import Field, ValidationError
 
+from flows import views
 from flows.approvals.approval_sheet import evidence_of, sheet
 from flows.approvals.approving import WORDS, Reason, Standing, reasons, subject_of
 from flows.errors import NotApproved
@@ -29,7 +29,6 @@ from flows.listing_folder import desk
 from flows.progress import say
 from flows.store import Artefact
 from flows.targets import Target, registry_url
-from flows.views import shown
 
 if TYPE_CHECKING:
     from serving.release.registry import Registry
@@ -160,10 +159,11 @@ def tell(what: str, row: Mapping[str, Any]) -> None:
     """An event and an artifact; the registry is what counts."""
     facts = {name: row[name] for name in ("id", "app", "target", "reasons", "state", "by", "why", "until")}
     emit(f"lorasmith.approval.{what}", f"lorasmith.app.{row['target']}.{row['app']}", facts)
-    create_markdown_artifact(page(row), key="approval", description=f"{row['id']}: {row['state']}")
+    views.page(page(row), key="approval", description=f"{row['id']}: {row['state']}")
 
 
 def page(row: Mapping[str, Any]) -> str:
     """The sheet, and under it the grid that compares base, live and new, which a browser could not open by its path."""
     grid = next((Path(path) for path in row["evidence"]["pictures"] if path.endswith(".png")), None)
-    return sheet(row, paths=False) + (f"\n![base, adapter and real pictures]({shown(grid)})\n" if grid and grid.is_file() else "")
+    shown = f"\n![base, adapter and real pictures]({views.shown(grid)})\n" if grid and grid.is_file() else ""
+    return sheet(row, paths=False) + shown

@@ -79,7 +79,7 @@ def as_markdown(reports: Sequence[Report], chart: str) -> str:
         parts += [f"## {_md(look.app)} on {look.target}: {report.level}", "", *_needs(report.findings)]
         figures = {name: value for name, value in as_row(report).items() if name not in ("app", "target", "state")}
         parts += [
-            "| | |",
+            "| what | is |",
             "|---|---|",
             *(f"| {name} | {_md(str(value))} |" for name, value in figures.items() if value is not None),
         ]

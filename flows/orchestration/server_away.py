@@ -27,7 +27,8 @@ def view(show: Callable[Given, None]) -> Callable[Given, None]:
         try:
             show(*arguments, **named)
         except httpx.HTTPError as error:
-            say(f"! {show.__name__.replace('_', ' ')} is not in Prefect's pages: {told(error)}")
+            what = named.get("key") or show.__name__.replace("_", " ")
+            say(f"! {what} is not in Prefect's pages: {told(error)}")
 
     return shown
 

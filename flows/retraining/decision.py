@@ -124,7 +124,7 @@ def _judged(decision: Decision) -> str:
     ]
     told = (("base", relative["base"]), ("champion", relative["live"]))
     against = [f"{value:+.1%} against the {what}" for what, value in told if value is not None]
-    table = "\n".join(["| | base | live | new |", "|---|---|---|---|", *rows])
+    table = "\n".join(["| measured | base | live | new |", "|---|---|---|---|", *rows])
     return f"{table}\n\nLoss of the new adapter: {', '.join(against) or 'not measured'}."
 
 

@@ -55,7 +55,7 @@ def test_a_person_reads_what_was_decided_why_what_it_cost_and_what_comes_next() 
         "2026-11-23 03:17 UTC, run brisk-fox\n\n"
         "Changed: pictures; the adapter was not accepted: worse than what is live.\n\n"
         "| What changed | on record | now |\n|---|---|---|\n| pictures | `6c51aaac0554` | `8f00deadbeef` |\n\n"
-        "| | base | live | new |\n|---|---|---|---|\n"
+        "| measured | base | live | new |\n|---|---|---|---|\n"
         "| held-out loss (20 pictures) | 0.5290 | 0.3501 | 0.3566 |\n"
         "| DINO | 0.4100 | 0.5200 | 0.5300 |\n\n"
         "Loss of the new adapter: -32.6% against the base, +1.9% against the champion.\n\n"

@@ -157,7 +157,7 @@ def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Names of the events that the flow sends."""
     events: list[str] = []
     monkeypatch.setattr("flows.watch.emit", lambda name, resource, payload: events.append(name))
-    monkeypatch.setattr("flows.watch.create_markdown_artifact", lambda text, key: events.append(key))
+    monkeypatch.setattr("flows.views.page", lambda text, key: events.append(key))
     return events
 
 
