@@ -39,6 +39,7 @@ def up(
             *(("--prefect-file", str(prefect_file.resolve())) if prefect_file else ()),
             *("--profile", profile),
         ]
+        server_process.chosen_port(port)
         print(
             "Prefect's server starts, and is given pools, deployments and automations: half a minute", file=sys.stderr, flush=True
         )

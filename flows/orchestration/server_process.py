@@ -47,7 +47,7 @@ def serve(
             return False
         server_state.forget(home)  # of one that was killed
         with keeping.stopped_by_signals() as stop:
-            port = chosen_port(home, port)
+            port = chosen_port(port)
             Kept(home=home, port=port, file=file, automations=automations, profile=profile, say=say, stop=stop).run()
     return True
 
@@ -140,7 +140,7 @@ class Kept:
             self.say(f"! Prefect's server ended with code {code} ({keeping.last_line(self.log)}); it is started again")
 
 
-def chosen_port(home: Path, port: int | None) -> int:
+def chosen_port(port: int | None) -> int:
     """The port asked for, 0 meaning a free one; JobError in one line where it is taken."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
