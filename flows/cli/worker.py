@@ -16,7 +16,7 @@ def workers() -> None:
 def up(
     pool: Annotated[str, typer.Option(help="gpu for training, cpu for all else.")],
     limit: Annotated[
-        int | None, typer.Option(min=1, help="Runs at the same moment; without it as many as GPUs, in the pool gpu.")
+        int | None, typer.Option(min=1, help="Runs at the same moment; without it as many as GPUs in the pool gpu, 8 in cpu.")
     ] = None,
     name: Annotated[
         str | None, typer.Option(help="Its name, where a pool has more than one worker; else that of the pool.")

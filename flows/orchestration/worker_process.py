@@ -30,6 +30,9 @@ from flows.orchestration.server_process import START_SECONDS, end_process
 if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
 
+RUNS = (
+    8  # of the pool cpu at the same moment: each is a process of 230 MB, and fifty at once locked the database of Prefect's server
+)
 END_SECONDS = 15.0  # for runs to put things in order; the reaper needs as long as the trainer has
 CANCEL_EVERY_SECONDS = 3.0  # two looks and the patience with an engine are less than the ten seconds that are promised
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
@@ -49,7 +52,7 @@ class WorkerState:
 def work(home: Path, pool: str, *, name: str | None = None, limit: int | None = None, say: Say = print) -> bool:
     """Keep a worker up until SIGINT or SIGTERM; False at once where one of this name is up already.
 
-    limit: runs at the same moment; without one, as many as there are GPUs in the pool gpu. JobError where no server is up.
+    limit: runs at the same moment; without one, as many as there are GPUs in the pool gpu, RUNS in cpu. JobError where no server is up.
     """
     if pool not in POOLS:
         raise JobError(f"pool {pool!r}: there are {' and '.join(POOLS)}; training runs in gpu, all else in cpu")
@@ -62,7 +65,7 @@ def work(home: Path, pool: str, *, name: str | None = None, limit: int | None = 
         with keeping.stopped_by_signals() as stop:
             adopt(environment_of(home, stop.wait))
             state = WorkerState(name=name, pool=pool, pid=os.getpid())
-            kept = Kept(home, state, limit or (gpus(os.environ) if pool == "gpu" else None), say)
+            kept = Kept(home, state, limit or (gpus(os.environ) if pool == "gpu" else RUNS), say)
             keeping.keep(kept.start, stop, look=kept.look, before_end=kept.end_runs, after_end=kept.ended)
     return True
 
@@ -84,7 +87,7 @@ def environment_of(home: Path, pause: Callable[[float], object]) -> dict[str, st
 class Kept:
     """One worker from its start to its end."""
 
-    def __init__(self, home: Path, state: WorkerState, limit: int | None, say: Say) -> None:
+    def __init__(self, home: Path, state: WorkerState, limit: int, say: Say) -> None:
         self.home, self.state, self.limit, self.say = home, state, limit, say
         self.looked, self.cancelling = 0.0, set[str]()
         self.log = keeping.folder_of_logs(home) / f"worker-{state.name}.log"
@@ -95,7 +98,7 @@ class Kept:
         self.settle()
         self.keep_state(())
         command = [sys.executable, "-m", "prefect", "worker", "start", "--pool", self.state.pool, "--name", self.state.name]
-        command += ["--limit", str(self.limit)] if self.limit else []
+        command += ["--limit", str(self.limit)]
         # A run that is told to end by a signal leaves its state to us; else it would say Crashed first.
         env = dict(os.environ) | {"PREFECT_FLOW_RUN_EXECUTE_SIGTERM_BEHAVIOR": "reschedule"}
         child = keeping.start(command, env=env, cwd=SOURCE, log=self.log)

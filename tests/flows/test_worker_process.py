@@ -25,7 +25,7 @@ def kept(tmp_path: Path) -> Iterator[Kept]:
     """Of a worker whose server is away."""
     (tmp_path / "prefect").mkdir()
     with temporary_settings({PREFECT_API_URL: "http://127.0.0.1:9/api"}):
-        yield Kept(tmp_path, WorkerState(name="gpu", pool="gpu", pid=1), None, lambda _: None)
+        yield Kept(tmp_path, WorkerState(name="gpu", pool="gpu", pid=1), 1, lambda _: None)
 
 
 @pytest.fixture
@@ -63,7 +63,7 @@ def test_what_can_not_be_settled_stays_on_the_list_beside_new_runs(kept: Kept, t
     kept.ended(None)
     kept.keep_state((OTHER,))
     assert read_state(tmp_path, "gpu").runs == (RUN, OTHER)
-    assert Kept(tmp_path, kept.state, None, lambda _: None).left == {RUN, OTHER}
+    assert Kept(tmp_path, kept.state, 1, lambda _: None).left == {RUN, OTHER}
 
 
 def test_a_run_that_goes_on_is_not_settled_any_more(kept: Kept, child: keeping.Child, tmp_path: Path) -> None:
