@@ -30,9 +30,7 @@ from flows.orchestration.server_process import START_SECONDS, end_process
 if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
 
-RUNS = (
-    8  # of the pool cpu at the same moment: each is a process of 230 MB, and fifty at once locked the database of Prefect's server
-)
+RUNS = 8  # in the pool cpu at once, each a process of 230 MB; fifty kept the database of Prefect's server locked
 END_SECONDS = 15.0  # for runs to put things in order; the reaper needs as long as the trainer has
 CANCEL_EVERY_SECONDS = 3.0  # two looks and the patience with an engine are less than the ten seconds that are promised
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
@@ -52,7 +50,8 @@ class WorkerState:
 def work(home: Path, pool: str, *, name: str | None = None, limit: int | None = None, say: Say = print) -> bool:
     """Keep a worker up until SIGINT or SIGTERM; False at once where one of this name is up already.
 
-    limit: runs at the same moment; without one, as many as there are GPUs in the pool gpu, RUNS in cpu. JobError where no server is up.
+    limit: runs at the same moment; without one, as many as there are GPUs in the pool gpu, RUNS in cpu.
+    JobError where no server is up.
     """
     if pool not in POOLS:
         raise JobError(f"pool {pool!r}: there are {' and '.join(POOLS)}; training runs in gpu, all else in cpu")
