@@ -3,11 +3,19 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+import grpc
 import pytest
 
 from serving.sandbox import control
 from serving.sandbox.control import Running
 from tests.serving.sandbox.deployer import Deployer
+
+
+@pytest.fixture(autouse=True, scope="module")
+def threads_of_grpc() -> Iterator[None]:
+    """As serving/release/worker.py has it: without an open channel, to close the last one can hang for ever."""
+    with grpc.insecure_channel("127.0.0.1:0"):
+        yield
 
 
 @pytest.fixture(scope="package")
